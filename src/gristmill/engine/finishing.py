@@ -1,0 +1,224 @@
+"""From graded samples to files: decide, make records, write every format, count everything, in one pass in plan order.
+
+The pass reads the ledger alone, so it can be repeated at no cost: after a crash, with other selection rules, with more formats.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gristmill.stats.funnel import Stage, Tally, check_conservation
+from gristmill.engine.generate import Settler
+from gristmill.engine.sampling import attempts_due
+from gristmill.exporting.files import ExportFiles
+from gristmill.exporting.registry import GradedPrompt
+from gristmill.files.writing import replacing_folder
+from gristmill.lineage.trail import licenses, make_record
+from gristmill.selection.rules import KEPT, Candidate
+from gristmill.store.outcomes import load_sample, prompt_rows
+from gristmill.store.prompts import intake, load_prompt
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from gristmill.engine.marking import Outcome, Panel
+    from gristmill.engine.planning import Plan
+    from gristmill.engine.session import Door
+    from gristmill.records import Prompt, Record
+    from gristmill.selection.rules import Choice
+    from gristmill.store.outcomes import PromptRow, SampleRow
+    from gristmill.store.rundir import RunFolder
+
+INSERT_DECISION = "INSERT INTO decisions VALUES(?,?,?,?)"
+
+
+class Finish(NamedTuple):
+    """What the pass counted."""
+
+    stages: list[Stage]
+    accepted: int
+    kept: int
+    exported: int
+    train_rows: int
+    rows: dict[str, dict[str, int]]
+    """Rows of each format by split."""
+    statuses: dict[str, int]
+
+
+class _Graded(NamedTuple):
+    sample: SampleRow
+    outcome: Outcome
+
+
+class _Pass:
+    """The one pass: its counters and where it writes."""
+
+    def __init__(self, plan: Plan, door: Door, panel: Panel, run: str) -> None:
+        self.plan = plan
+        self.door = door
+        self.panel = panel
+        self.run = run
+        self.settler = Settler(plan)
+        self.asked, self.sampled, self.graded, self.selected = Tally(), Tally(), Tally(), Tally()
+        self.entered_grading = self.entered_selection = 0
+        self.statuses: dict[str, int] = {}
+        names = door.ledger.dims("model")
+        self._models = {row: content["model"] for row, content in names.items()}
+        teacher = plan.recipe.all_teachers()[plan.recipe.teacher_for("teacher")]
+        self._teacher_license = teacher.license
+        self._graders = "+".join(chosen.plugin.identity for chosen in plan.graders)
+
+    def prompt(self, row: PromptRow, db: sqlite3.Connection, files: ExportFiles) -> None:
+        """Decide about one prompt's samples and write what is kept."""
+        used = self._used(row)
+        if not row.samples:
+            self.asked.drop("not_asked")
+            return
+        self.asked.kept += 1
+        accepted = [item for item in used if item.outcome.passed is True]
+        split = self.settler.split(row.prompt_id)
+        over = self.settler.selector.reached
+        choices = self.settler.selector.choose([Candidate(i.sample.row, i.sample.payload) for i in accepted], split)
+        self._count(row, used, choices, db)
+        gradable = [item for item in used if item.outcome.passed is not None]
+        if over or not gradable:
+            return
+        prompt = load_prompt(self.door.ledger, row.row)
+        passed = len(accepted)
+        for choice in choices:
+            if choice.kept:
+                files.write(self._record(prompt, choice.row, split, passed / len(gradable)))
+        files.write_prompt(
+            GradedPrompt(
+                prompt=prompt,
+                messages=self.door.frame(prompt),
+                split=split,
+                grader=self._graders,
+                passed=passed,
+                graded=len(gradable),
+                license=licenses(prompt, self._teacher_license),
+            )
+        )
+
+    def _used(self, row: PromptRow) -> list[_Graded]:
+        """Return the samples that the sampling rule asks for, by index, as far as they were made and graded."""
+        by_index = {sample.index: sample for sample in row.samples}
+        used: list[_Graded] = []
+        while due := attempts_due([item.outcome.passed for item in used], self.plan.recipe.sampling):
+            for index in range(len(used), len(used) + due):
+                sample = by_index.get(index)
+                outcome = sample and self.panel.standing(sample, row.reference)
+                if sample is None or outcome is None:
+                    return used
+                used.append(_Graded(sample, outcome))
+        return used
+
+    def _count(self, row: PromptRow, used: list[_Graded], choices: list[Choice], db: sqlite3.Connection) -> None:
+        wanted = {item.sample.row for item in used}
+        for sample in row.samples:
+            if sample.row not in wanted:
+                self.sampled.drop("not_wanted")
+                db.execute(INSERT_DECISION, (sample.row, 0, "not_wanted", None))
+        for item in used:
+            status = item.sample.status
+            self.statuses[status] = self.statuses.get(status, 0) + 1
+            if status != "complete":
+                self.sampled.drop(item.outcome.reason)
+            else:
+                self.sampled.kept += 1
+                self.entered_grading += 1
+            if status == "complete" and item.outcome.passed is not True:
+                self.graded.drop(item.outcome.reason)
+            if item.outcome.passed is not True:
+                rule = "ungraded" if item.outcome.passed is None else "failed"
+                db.execute(INSERT_DECISION, (item.sample.row, 0, rule, None))
+            else:
+                self.graded.kept += 1
+        for choice in choices:
+            self.entered_selection += 1
+            db.execute(INSERT_DECISION, (choice.row, int(choice.kept), choice.rule, choice.twin))
+            if choice.kept:
+                self.selected.kept += 1
+            else:
+                self.selected.drop(choice.rule)
+
+    def _record(self, prompt: Prompt, row: int, split: str, pass_rate: float) -> Record:
+        ledger = self.door.ledger
+        grades = ledger.query(
+            "SELECT json_extract(d.content, '$.grader'), g.reason FROM grades g JOIN dims d ON d.id = g.grader "
+            "WHERE g.sample = ? ORDER BY 1",
+            (row,),
+        ).fetchall()
+        models = ledger.query(
+            "SELECT DISTINCT r.model FROM samples s JOIN requests q ON q.prompt = s.prompt AND q.sample_index = s.sample_index "
+            "AND q.context = s.context JOIN replies r ON r.request = q.id WHERE s.id = ?",
+            (row,),
+        ).fetchall()
+        identity = self.door.dispatchers["teacher"].teacher.identity
+        revision = f"@{identity.revision}" if identity.revision else ""
+        generators = [f"{identity.provider}/{self._models.get(model, identity.model)}{revision}" for (model,) in models]
+        return make_record(
+            prompt,
+            load_sample(ledger, row),
+            grades=grades,
+            pass_rate=pass_rate,
+            split=split,
+            generators=generators or [f"{identity.provider}/{identity.model}{revision}"],
+            license_set=licenses(prompt, self._teacher_license),
+            run=self.run,
+        )
+
+
+def finish(plan: Plan, door: Door, panel: Panel, folder: RunFolder) -> Finish:
+    """Decide, write the export, and check that nothing was lost.
+
+    Raises:
+        BrokenPromise: where the counts of a stage do not add up.
+    """
+    ledger, work = door.ledger, _Pass(plan, door, panel, plan.recipe.name)
+    formats = [(chosen.plugin, chosen.options) for chosen in plan.exporters]
+    with replacing_folder(folder.export) as fresh:
+        files = ExportFiles(fresh, formats)
+        try:
+            with ledger.bulk() as db:
+                db.execute("DELETE FROM decisions")
+                for row in prompt_rows(ledger, door.context):
+                    work.prompt(row, db, files)
+            rows = files.commit()
+        except BaseException:
+            files.discard()
+            raise
+    stages = list(_stages(work, door, rows, formats))
+    check_conservation(stages)
+    return Finish(
+        stages=stages,
+        accepted=work.graded.kept,
+        kept=work.selected.kept,
+        exported=stages[-1].kept,
+        train_rows=work.settler.selector.train_rows,
+        rows=rows,
+        statuses=dict(sorted(work.statuses.items())),
+    )
+
+
+def _stages(work: _Pass, door: Door, rows: dict[str, dict[str, int]], formats: list) -> Iterator[Stage]:  # type: ignore[type-arg]
+    """Yield the funnel; every input is counted by itself."""
+    ledger = door.ledger
+    counted = intake(ledger)
+    yield Stage("source", counted.rows, counted.prompts, counted.rejected)
+    yield work.asked.stage("ask", int(ledger.scalar("SELECT count(*) FROM plan")))
+    made = int(ledger.scalar("SELECT count(*) FROM samples WHERE context=?", (door.context,)))
+    unplanned = int(
+        ledger.scalar(
+            "SELECT count(*) FROM samples WHERE context=? AND prompt NOT IN (SELECT prompt FROM plan)", (door.context,)
+        )
+    )
+    if unplanned:
+        work.sampled.drop("not_planned", unplanned)
+    yield work.sampled.stage("sample", made)
+    yield work.graded.stage("grade", work.entered_grading)
+    yield work.selected.stage("select", work.entered_selection)
+    kept = int(ledger.scalar("SELECT count(*) FROM decisions WHERE kept=1 AND rule=?", (KEPT,)))
+    written = [sum(rows[plugin.name].values()) for plugin, _ in formats if plugin.traits["unit"] == "record"]
+    yield Stage("export", kept, min(written, default=kept), {})

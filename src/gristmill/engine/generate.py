@@ -1,0 +1,296 @@
+"""Prompts to graded samples, adaptively, until the target is exact.
+
+Prompts are taken in plan order and run side by side, at most a window ahead of the first that is not settled. Which rows are
+kept is decided in plan order as prompts settle, so neither latency nor the number of calls in flight nor a crash changes them.
+Near the target no more prompts are begun than will probably be needed, because every further one is paid for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from gristmill.engine.dispatch import CallRefused, Exhausted
+from gristmill.engine.sampling import attempts_due, rows_expected
+from gristmill.engine.session import Diverged, SampleSession
+from gristmill.errors import Diverging, GristmillError, LedgerError
+from gristmill.ids import content_id
+from gristmill.ports import Parked
+from gristmill.records import Sample
+from gristmill.selection.rules import Candidate, Selector
+from gristmill.selection.splits import split_of
+from gristmill.store.outcomes import TRANSIENT_PREFIX, load_sample, prompt_rows, put_sample
+from gristmill.store.prompts import load_prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gristmill.engine.marking import Outcome, Panel
+    from gristmill.engine.planning import Plan
+    from gristmill.engine.session import Door
+    from gristmill.records import Prompt
+    from gristmill.store.outcomes import PromptRow, SampleRow
+
+DIVERGED_AT_LEAST = 5
+DIVERGED_SHARE = 0.01
+_LEARNED_AFTER = 20
+_YIELD_EVERY = 64
+
+
+class Finished(NamedTuple):
+    """A sample that is in the ledger with its grades."""
+
+    row: int
+    payload: bytes
+    outcome: Outcome
+
+
+class Halt(NamedTuple):
+    """Why a sample was not finished: the teacher has no further answer (`exhausted`), or the run is stopping."""
+
+    exhausted: bool
+
+
+class Settler:
+    """Takes settled prompts in any order and lets selection see them in plan order."""
+
+    def __init__(self, plan: Plan) -> None:
+        recipe = plan.recipe
+        self.selector = Selector(
+            per_prompt=recipe.select.per_prompt,
+            exact=recipe.select.dedup.exact,
+            target_rows=recipe.target.rows if recipe.target else None,
+        )
+        self.next = 0
+        """Position of the first prompt that is not settled."""
+        self.changed = asyncio.Event()
+        self._recipe = recipe
+        self._waiting: dict[int, tuple[str, list[Candidate]]] = {}
+        self._most = rows_expected(recipe.sampling, recipe.select.per_prompt)
+
+    def settle(self, position: int, prompt_id: bytes, accepted: Sequence[Candidate]) -> None:
+        """Note that a prompt has what it wants, or gave up."""
+        self._waiting[position] = (self.split(prompt_id), list(accepted))
+        while self.next in self._waiting:
+            split, candidates = self._waiting.pop(self.next)
+            if self.selector.reached:
+                break
+            self.selector.choose(candidates, split)
+            self.next += 1
+        self.changed.set()
+
+    def split(self, prompt_id: bytes) -> str:
+        """Return the split of a prompt."""
+        recipe = self._recipe
+        return split_of(prompt_id.hex(), recipe.seed, validation=recipe.split.validation, test=recipe.split.test)
+
+    def enough(self, running: int) -> bool:
+        """Whether the prompts that are running will probably reach the target."""
+        target = self.selector.target_rows
+        if target is None or not running:
+            return self.selector.reached
+        waiting = sum(len(candidates) for split, candidates in self._waiting.values() if split == "train")
+        rate = self.selector.train_rows / self.next if self.next >= _LEARNED_AFTER else self._most
+        return self.selector.train_rows + waiting + running * rate >= target
+
+
+class Generation:
+    """One run's generation: what the prompts of this process share."""
+
+    def __init__(self, plan: Plan, door: Door, panel: Panel, tick: Callable[[], None]) -> None:
+        self.plan = plan
+        self.door = door
+        self.panel = panel
+        self.settler = Settler(plan)
+        self.replayed = 0
+        self.reused = 0
+        self.finished = 0
+        """Samples finished in this process."""
+        self.standing = 0
+        """Samples that were finished before."""
+        self.accepted = 0
+        self.running = 0
+        self.diverged = 0
+        self.first_error: str | None = None
+        self.output_tokens = 0
+        self.cost_usd: float | None = 0.0
+        """Of this process; None as soon as one cost is unknown."""
+        self._tick = tick
+        door.switch.listen(self.settler.changed.set)
+
+    async def run(self) -> None:
+        """Run prompts until the target is reached, all are settled, or the switch is turned."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for count, prompt in enumerate(prompt_rows(self.door.ledger, self.door.context)):
+                    if self.settler.selector.reached or self.door.switch.on:
+                        break
+                    if not self._settled_before(prompt):
+                        if not await self._room(prompt.position):
+                            break
+                        self.running += 1
+                        group.create_task(self._prompt(prompt))
+                    if count % _YIELD_EVERY == 0:
+                        await asyncio.sleep(0)
+        except* GristmillError as errors:
+            raise _first(errors) from None
+
+    def _settled_before(self, prompt: PromptRow) -> bool:
+        """Settle a prompt from stored outcomes alone, where they suffice."""
+        outcomes: list[bool | None] = []
+        accepted: list[Candidate] = []
+        past = {sample.index: sample for sample in prompt.samples if not sample.transient}
+        if not past:
+            return False
+        while due := attempts_due(outcomes, self.plan.recipe.sampling):
+            for index in range(len(outcomes), len(outcomes) + due):
+                sample = past.get(index)
+                outcome = sample and self.panel.standing(sample, prompt.reference)
+                if sample is None or outcome is None:
+                    return False
+                outcomes.append(outcome.passed)
+                if outcome.passed:
+                    accepted.append(Candidate(sample.row, sample.payload))
+        self.standing += len(outcomes)
+        self.accepted += len(accepted)
+        self.settler.settle(prompt.position, prompt.prompt_id, accepted)
+        return True
+
+    async def _room(self, position: int) -> bool:
+        """Wait until another prompt may begin; False where none is needed any more."""
+        settler = self.settler
+        while not (settler.selector.reached or self.door.switch.on):
+            if position - settler.next < self.plan.window and not settler.enough(self.running):
+                return True
+            settler.changed.clear()
+            await settler.changed.wait()
+        return False
+
+    async def _prompt(self, row: PromptRow) -> None:
+        """Sample one prompt in rounds until it is settled."""
+        try:
+            prompt = load_prompt(self.door.ledger, row.row)
+            past = {sample.index: sample for sample in row.samples}
+            done: list[Finished] = []
+            halt: Halt | None = None
+            while halt is None and (due := attempts_due([f.outcome.passed for f in done], self.plan.recipe.sampling)):
+                for result in await self._round(prompt, row, range(len(done), len(done) + due), past):
+                    if isinstance(result, Halt):
+                        halt = result
+                        break
+                    done.append(result)
+            if halt is None or halt.exhausted:
+                accepted = [Candidate(f.row, f.payload) for f in done if f.outcome.passed]
+                self.settler.settle(row.position, row.prompt_id, accepted)
+        except LedgerError as error:
+            self.door.switch.stop(error)
+        finally:
+            self.running -= 1
+            self.settler.changed.set()
+            self._tick()
+
+    async def _round(
+        self, prompt: Prompt, row: PromptRow, indexes: range, past: dict[int, SampleRow]
+    ) -> list[Finished | Halt]:
+        if len(indexes) == 1:
+            return [await self._sample(prompt, row, indexes[0], past.get(indexes[0]))]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._sample(prompt, row, index, past.get(index))) for index in indexes]
+        return [task.result() for task in tasks]
+
+    async def _sample(self, prompt: Prompt, row: PromptRow, index: int, past: SampleRow | None) -> Finished | Halt:
+        """Return sample number `index`: as it stands, graded again, or made now."""
+        if past is not None and not past.transient:
+            self.standing += 1
+            outcome = self.panel.standing(past, row.reference)
+            if outcome is None:
+                outcome = await self.panel.grade(prompt, load_sample(self.door.ledger, past.row), past.row, row.reference)
+            self.accepted += outcome.passed is True
+            return Finished(past.row, past.payload, outcome)
+        if self.door.switch.on or self.settler.selector.reached:
+            return Halt(exhausted=False)
+        session = SampleSession(self.door, prompt, row.row, index)
+        try:
+            sample = await self._run_task(prompt, session)
+        except Exhausted as stop:
+            self.first_error = self.first_error or str(stop)
+            return Halt(exhausted=True)
+        except Parked:
+            return Halt(exhausted=False)
+        finally:
+            self.replayed += session.replayed
+            self.reused += session.reused
+        sample_id = content_id("sample", [prompt.id, index, session.request_ids, sample.status])
+        sample = sample.model_copy(update={"id": sample_id, "request_ids": tuple(session.request_ids)})
+        stored = put_sample(
+            self.door.ledger,
+            sample,
+            prompt=row.row,
+            context=self.door.context,
+            requests=session.request_rows,
+            replaces=past.row if past else None,
+        )
+        outcome = await self.panel.grade(prompt, sample, stored.row, row.reference)
+        self._book(sample, outcome)
+        return Finished(stored.row, stored.payload, outcome)
+
+    def _book(self, sample: Sample, outcome: Outcome) -> None:
+        """Count a sample that was finished in this process."""
+        self.finished += 1
+        self.accepted += outcome.passed is True
+        self.output_tokens += sample.usage.output_tokens or 0
+        if self.cost_usd is not None:
+            self.cost_usd = None if sample.cost_usd is None and sample.request_ids else self.cost_usd + (sample.cost_usd or 0.0)
+        self._tick()
+
+    async def _run_task(self, prompt: Prompt, session: SampleSession) -> Sample:
+        """Run the task; whatever goes wrong in it becomes a sample with a reason."""
+        task = self.plan.task
+        try:
+            return await task.plugin.function(prompt, session, task.options)
+        except CallRefused as refusal:
+            self.first_error = self.first_error or str(refusal)
+            reason = f"{TRANSIENT_PREFIX if refusal.transient else ''}{refusal.code}"
+            return self._failed(prompt, session, "error", reason, str(refusal))
+        except Diverged as change:
+            self._count_divergence(change)
+            return self._failed(prompt, session, "diverged", "diverged", change.difference)
+        except GristmillError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the task is somebody's code: its failure is a row with a reason
+            self.first_error = self.first_error or repr(error)
+            return self._failed(prompt, session, "error", f"task: {type(error).__name__}", repr(error))
+
+    def _failed(self, prompt: Prompt, session: SampleSession, status: str, reason: str, detail: str) -> Sample:
+        return Sample.model_validate(
+            {
+                "id": "",
+                "prompt_id": prompt.id,
+                "index": session.sample_index,
+                "messages": prompt.messages,
+                "answer": None,
+                "status": status,
+                "reason": reason,
+                "meta": {"detail": detail[:2000]},
+            }
+        )
+
+    def _count_divergence(self, change: Diverged) -> None:
+        self.diverged += 1
+        seen = self.finished + self.standing
+        if self.diverged >= DIVERGED_AT_LEAST and self.diverged > DIVERGED_SHARE * seen:
+            self.door.switch.stop(
+                Diverging(
+                    f"{self.diverged} of {seen + 1} samples asked for something else than before the crash; {change}",
+                    fix="A task must do the same thing twice: no set order, clock or random module outside of the session.",
+                )
+            )
+
+
+def _first(errors: BaseExceptionGroup[GristmillError]) -> GristmillError:
+    """Return the first error in a group of groups."""
+    first: BaseException = errors
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    assert isinstance(first, GristmillError)
+    return first

@@ -1,0 +1,167 @@
+"""A recipe resolved: every name looked up, every option checked, nothing opened that costs or writes.
+
+`plan` is what `check` prints and what `run` starts from. A mistake in a plug-in's options has its line and column like any
+other. The *context* is everything that a finished sample depends on besides its prompt: with an equal context it stands.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gristmill import exporting, grading, tasks
+from gristmill.errors import InputError, RecipeError
+from gristmill.exporting.registry import EXPORTERS
+from gristmill.files.reading import data_files
+from gristmill.grading.extraction import check_format
+from gristmill.grading.registry import GRADERS
+from gristmill.ids import content_id
+from gristmill.recipe.load import check_options
+from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template
+from gristmill.sources.problems import WordProblemSource
+from gristmill.sources.rows import RowSource
+from gristmill.tasks.registry import TASKS
+from gristmill.teachers.addresses import Endpoint, endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gristmill.messages import Frozen
+    from gristmill.ports import PromptSource
+    from gristmill.recipe.document import Path as Place
+    from gristmill.recipe.load import Loaded
+    from gristmill.recipe.model import Choice, Recipe, SourceSpec
+    from gristmill.registry import Plugin, Shelf
+
+_ROOMS = (exporting, grading, tasks)
+"""Importing a room registers its plug-ins."""
+
+DEFAULT_TEMPLATE = "boxed@1"
+
+
+class Chosen(NamedTuple):
+    """A plug-in and its checked options."""
+
+    plugin: Plugin[Any]
+    options: Frozen
+
+
+class Plan(NamedTuple):
+    """Everything that a run needs to know, resolved."""
+
+    recipe: Recipe
+    base: Path
+    """The folder that relative paths are relative to."""
+    sources: tuple[PromptSource, ...]
+    task: Chosen
+    graders: tuple[Chosen, ...]
+    exporters: tuple[Chosen, ...]
+    template: Template
+    endpoints: dict[str, Endpoint]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return what finished samples depend on, teachers aside."""
+        recipe = self.recipe
+        return {
+            "task": self.task.plugin.identity,
+            "options": self.task.options.model_dump(mode="json"),
+            "template": self.template.digest,
+            "system": recipe.prompt.system,
+            "sampling": recipe.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_tokens", "stop"}),
+            "seed": recipe.seed,
+        }
+
+    @property
+    def recipe_id(self) -> str:
+        """Return the hash of the resolved recipe."""
+        return content_id("recipe", self.recipe.model_dump(mode="json"))
+
+    @property
+    def window(self) -> int:
+        """Return how many prompts may run ahead of the first unsettled one."""
+        recipe = self.recipe
+        return recipe.window or 4 * recipe.all_teachers()[recipe.teacher_for("teacher")].limits.in_flight
+
+
+def make_plan(loaded: Loaded, base: Path) -> Plan:
+    """Resolve a recipe; `base` is the folder that its paths are relative to.
+
+    Raises:
+        RecipeError: with the place of the first mistake.
+        SourceError: where a data file is not there.
+    """
+    recipe = loaded.recipe
+    template, answer_format = _located(loaded, ("prompt",), lambda: _template(recipe, base))
+    graders = tuple(
+        _choose(GRADERS, choice, loaded, ("grade", number), {"answer_format": answer_format})
+        for number, choice in enumerate(recipe.grade)
+    )
+    endpoints: dict[str, Endpoint] = {}
+    for name, spec in recipe.all_teachers().items():
+        place: Place = ("teacher",) if recipe.teacher is not None and name == "teacher" else ("teachers", name)
+        endpoints[name] = _located(loaded, place, lambda spec=spec: endpoint(spec))
+        if endpoints[name].kind == "recorded":
+            _located(loaded, place, lambda name=name: data_files(base / endpoints[name].target))
+    return Plan(
+        recipe=recipe,
+        base=base,
+        sources=tuple(
+            _located(loaded, ("prompts", number), lambda spec=spec: _source(spec, base))
+            for number, spec in enumerate(recipe.prompts)
+        ),
+        task=_choose(TASKS, recipe.task, loaded, ("task",), {}),
+        graders=graders,
+        exporters=tuple(
+            _choose(EXPORTERS, choice, loaded, ("export", number), {}) for number, choice in enumerate(recipe.export)
+        ),
+        template=template,
+        endpoints=endpoints,
+    )
+
+
+def _located(loaded: Loaded, place: Place, make: Callable[[], Any]) -> Any:
+    """Run `make`; a user's mistake in it gets the place in the recipe."""
+    try:
+        return make()
+    except RecipeError:
+        raise
+    except InputError as error:
+        raise type(error)(f"{loaded.document.where(place)}: {error}", fix=error.fix) from None
+
+
+def _choose(shelf: Shelf[Any], choice: Choice, loaded: Loaded, place: Place, inherited: dict[str, Any]) -> Chosen:
+    """Return the plug-in that a recipe names, with its options; `inherited` ones fill those that it has and were not given."""
+    plugin = _located(loaded, place, lambda: shelf.get(choice.name))
+    options = {key: value for key, value in inherited.items() if value is not None and key in plugin.options.model_fields}
+    given = {**options, **choice.options}
+    return Chosen(plugin, check_options(plugin.options, given, loaded, (*place, choice.name)))
+
+
+def _template(recipe: Recipe, base: Path) -> tuple[Template, str | None]:
+    spec = recipe.prompt
+    name = spec.template or DEFAULT_TEMPLATE
+    if name.endswith(".jinja"):
+        path = base / name
+        if not path.is_file():
+            raise InputError(f"there is no template file {path}", fix="Check the path; it is relative to the recipe.")
+        template = Template(name, path.read_text(encoding="utf-8"))
+    else:
+        template = shipped_template(name)
+    answer_format = spec.answer_format or (None if name == PLAIN else ANSWER_FORMATS.get(name))
+    if answer_format is not None:
+        check_format(answer_format)
+    return template, answer_format
+
+
+def _source(spec: SourceSpec, base: Path) -> PromptSource:
+    if spec.word_problems is not None:
+        return WordProblemSource(spec.word_problems)
+    path = base / Path(spec.path or "").expanduser()
+    data_files(path)
+    return RowSource(spec, path)
+
+
+def source_names(sources: Sequence[PromptSource]) -> list[str]:
+    """Return the sources' names."""
+    return [source.name for source in sources]

@@ -1,0 +1,90 @@
+"""How far a run is: one snapshot for `status.json`, the live line and the last word.
+
+The snapshot is made from counters in memory, at most once a second, and replaces `status.json` as a whole, so another process
+can read it while the run goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gristmill.engine.generate import Generation
+    from gristmill.ports import Clock
+    from gristmill.store.rundir import RunFolder
+
+EVERY_S = 1.0
+
+
+class Snapshot(NamedTuple):
+    """Where a run is."""
+
+    stage: str
+    rows: int
+    """Rows in the training split by now, over prompts settled without a gap."""
+    target: int | None
+    prompts: int
+    settled: int
+    samples: int
+    accepted: int
+    in_flight: int
+    calls: int
+    replayed: int
+    output_tokens: int
+    cost_usd: float | None
+    elapsed_s: float
+
+    def plain(self) -> dict[str, Any]:
+        """Return the snapshot as `status.json` holds it."""
+        return self._asdict()
+
+
+class Progress:
+    """Makes snapshots and hands them on, not too often."""
+
+    def __init__(self, folder: RunFolder, clock: Clock, show: Callable[[Snapshot], None], prompts: int) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._show = show
+        self._prompts = prompts
+        self._began = clock.monotonic()
+        self._last = float("-inf")
+        self.generation: Generation | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Return seconds since the run began in this process."""
+        return self._clock.monotonic() - self._began
+
+    def tick(self) -> None:
+        """Note that something happened."""
+        now = self._clock.monotonic()
+        if now - self._last >= EVERY_S:
+            self._last = now
+            snapshot = self.snapshot("generate")
+            self._folder.write_status({"status": "running", **snapshot.plain()})
+            self._show(snapshot)
+
+    def snapshot(self, stage: str) -> Snapshot:
+        """Return where the run is."""
+        work = self.generation
+        assert work is not None
+        dispatchers = set(work.door.dispatchers.values())
+        selector = work.settler.selector
+        return Snapshot(
+            stage=stage,
+            rows=selector.train_rows,
+            target=selector.target_rows,
+            prompts=self._prompts,
+            settled=work.settler.next,
+            samples=work.finished + work.standing,
+            accepted=work.accepted,
+            in_flight=sum(dispatcher.in_flight for dispatcher in dispatchers),
+            calls=sum(dispatcher.calls for dispatcher in dispatchers),
+            replayed=work.replayed,
+            output_tokens=work.output_tokens,
+            cost_usd=work.cost_usd,
+            elapsed_s=round(self.elapsed_s, 3),
+        )

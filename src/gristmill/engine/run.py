@@ -1,0 +1,59 @@
+"""The story of a run.
+
+A recipe was resolved into a plan. Its prompts are indexed and laid out in plan order; each is sampled through the one door that
+records every effect, graded, and settled, until the target is reached; then one pass decides, exports and counts, and the tables,
+the card and the manifest say what happened. Killed anywhere, it is simply run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gristmill.engine.finishing import finish
+from gristmill.engine.generate import Generation
+from gristmill.engine.opening import Opening, check_changes, open_door, open_panel
+from gristmill.engine.progress import Progress
+from gristmill.engine.signals import interruptible
+from gristmill.engine.stopping import StopSwitch
+from gristmill.engine.summary import Summary, summarise, write_papers
+from gristmill.store.effects import in_flight_at_crash
+from gristmill.store.prompts import index_prompts, plan_size
+from gristmill.store.rundir import RunFolder, open_run
+from gristmill.store.tables import write_tables
+
+if TYPE_CHECKING:
+    from gristmill.engine.planning import Plan
+    from gristmill.store.ledger import Ledger
+
+
+def run(plan: Plan, folder: RunFolder, opening: Opening) -> Summary:
+    """Run a plan in a folder, or continue it there.
+
+    Raises:
+        GristmillError: for the user's mistakes and outside reasons; what was recorded stays.
+    """
+    with open_run(folder) as ledger:
+        opening.say(*ledger.notes)
+        check_changes(plan, folder, ledger, opening)
+        index_prompts(ledger, plan.sources, plan.recipe.seed, opening.indexing)
+        return asyncio.run(_run(plan, folder, ledger, opening))
+
+
+async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) -> Summary:
+    switch = StopSwitch()
+    crashed = in_flight_at_crash(ledger)
+    async with open_door(plan, ledger, switch, opening) as door, open_panel(plan, door) as panel:
+        progress = Progress(folder, opening.clock, opening.show, plan_size(ledger))
+        work = progress.generation = Generation(plan, door, panel, progress.tick)
+        folder.write_status({"status": "running", **progress.snapshot("generate").plain()})
+        with interruptible(switch, opening.say):
+            await work.run()
+            for dispatcher in set(door.dispatchers.values()):
+                await dispatcher.drain()
+        await ledger.durable()
+        finished = finish(plan, door, panel, folder)
+        write_tables(ledger, door.context, folder.tables)
+        summary = summarise(plan, door, folder, work, finished, crashed, progress.elapsed_s)
+        write_papers(plan, folder, summary, finished, door, progress)
+        return summary

@@ -1,0 +1,227 @@
+"""Durable by replay: the one door through which a task has effects.
+
+Every call has a place (its step, and how often that step was reached before) and an identity (everything that a teacher can
+see). On record with an answer: the answer returns at once. On record without one: the same request is sent. Not on record:
+it is recorded, then sent. On record with *other* content at this place: the task did not do the same thing twice, and the
+sample is `diverged`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+from typing import TYPE_CHECKING, NamedTuple
+
+from gristmill.engine.dispatch import CallRefused, Dispatcher, Outgoing
+from gristmill.ids import canonical_json, content_id, seed_for
+from gristmill.messages import Message, user
+from gristmill.ports import AmbiguousCall, Parked
+from gristmill.records import Request, Sampling
+from gristmill.store.effects import (
+    moment,
+    put_moment,
+    put_reply,
+    put_request,
+    recorded_requests,
+)
+from gristmill.store.prompts import prompt_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from gristmill.engine.stopping import StopSwitch
+    from gristmill.ports import Clock
+    from gristmill.records import Prompt, Reply
+    from gristmill.store.effects import Recorded
+    from gristmill.store.ledger import Ledger
+    from gristmill.store.reader import Reader
+
+
+class Diverged(BaseException):
+    """On replay the task asked for something else than before. Not an `Exception`: a task cannot swallow it."""
+
+    def __init__(self, place: str, difference: str) -> None:
+        super().__init__(f"at {place} the task asked for something else than before:\n{difference}")
+        self.difference = difference
+
+
+class Door(NamedTuple):
+    """What all sessions of a run share."""
+
+    ledger: Ledger
+    dispatchers: Mapping[str, Dispatcher]
+    """By role; roles that the recipe does not name are under `teacher`."""
+    sampling: Sampling
+    frame: Callable[[Prompt], tuple[Message, ...]]
+    seed: int
+    context: int
+    switch: StopSwitch
+    clock: Clock
+    earlier: Reader | None = None
+    """Another run's ledger, whose replies are used where a request is the same."""
+
+
+class SampleSession:
+    """The session of one sample. Implements `ports.Session`."""
+
+    def __init__(self, door: Door, prompt: Prompt, row: int, index: int) -> None:
+        self._door = door
+        self._prompt = prompt
+        self._row = row
+        self._index = index
+        known = recorded_requests(door.ledger, row, index)
+        self._by_id: dict[str, Recorded] = {item.request_id: item for item in known}
+        self._by_place = {(item.step, item.occurrence): item for item in known if item.context == door.context}
+        self._reached: dict[str, int] = {}
+        self._open: set[str] = set()
+        self.request_rows: list[int] = []
+        self.request_ids: list[str] = []
+        self.replayed = 0
+        self.reused = 0
+
+    @property
+    def sample_index(self) -> int:
+        """Return which of the prompt's samples this is."""
+        return self._index
+
+    def frame(self, prompt: Prompt) -> tuple[Message, ...]:
+        """Return the prompt as the recipe puts it to the teacher."""
+        return self._door.frame(prompt)
+
+    def rng(self, step: str) -> random.Random:
+        """Return a fresh generator for `step`."""
+        return random.Random(seed_for(self._door.seed, self._prompt.id, self._index, "rng", step))
+
+    async def now(self, step: str = "now") -> float:
+        """Return the time, the same on every replay."""
+        occurrence = self._place(f"now:{step}")
+        ledger = self._door.ledger
+        known = moment(ledger, self._row, self._index, step, occurrence)
+        if known is None:
+            known = self._door.clock.time()
+            put_moment(ledger, self._row, self._index, step, occurrence, known)
+            await ledger.durable()
+        return known
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        step: str,
+        role: str = "teacher",
+        tools: Sequence[dict[str, JsonValue]] = (),
+        response_format: dict[str, JsonValue] | None = None,
+        sampling: Sampling | None = None,
+    ) -> Reply:
+        """Ask a model, or replay what it answered.
+
+        Raises:
+            AmbiguousCall: where another call with this step is unfinished.
+            CallRefused: where no answer will come.
+            Parked: where the run is stopping.
+        """
+        if step in self._open:
+            raise AmbiguousCall(f"two unfinished calls share the step `{step}`: give calls that run side by side other steps")
+        occurrence = self._place(step)
+        dispatcher = self._door.dispatchers.get(role) or self._door.dispatchers["teacher"]
+        request = Request(
+            id="",
+            role=role,
+            identity=dispatcher.teacher.identity,
+            messages=tuple(messages),
+            tools=tuple(tools),
+            response_format=response_format,
+            sampling=sampling or self._door.sampling,
+            seed=seed_for(self._door.seed, self._prompt.id, self._index, step, occurrence),
+            prompt_id=self._prompt.id,
+            sample_index=self._index,
+            step=step,
+            occurrence=occurrence,
+        )
+        request = request.model_copy(update={"id": request_id(request)})
+        row, known = self._record(request)
+        self.request_rows.append(row)
+        self.request_ids.append(request.id)
+        if known is not None and known.reply is not None:
+            self.replayed += 1
+            return known.reply
+        if known is not None and known.refusal is not None:
+            raise CallRefused(known.refusal.detail, code=known.refusal.code, transient=False)
+        if self._door.switch.on:
+            raise Parked
+        self._open.add(step)
+        try:
+            return await dispatcher.send(Outgoing(request, row, known.tries if known else 0))
+        finally:
+            self._open.discard(step)
+
+    def _place(self, step: str) -> int:
+        occurrence = self._reached.get(step, 0)
+        self._reached[step] = occurrence + 1
+        return occurrence
+
+    def _record(self, request: Request) -> tuple[int, Recorded | None]:
+        """Return the request's row, and what is on record about it."""
+        known = self._by_id.get(request.id)
+        if known is not None:
+            return known.row, known
+        before = self._by_place.get((request.step, request.occurrence))
+        if before is not None:
+            raise Diverged(f"{request.step}/{request.occurrence}", self._difference(before, request))
+        ledger = self._door.ledger
+        rows = [ledger.blob(canonical_json(message.canonical())) for message in request.messages]
+        row = put_request(ledger, request, prompt=self._row, context=self._door.context, messages=rows)
+        found = self._reuse(request)
+        if found is None or found.reply is None:
+            return row, None
+        put_reply(ledger, row, None, found.reply, at=self._door.clock.time(), ms=None)
+        self.reused += 1
+        return row, found
+
+    def _reuse(self, request: Request) -> Recorded | None:
+        """Return what another run has on record about the same request."""
+        earlier = self._door.earlier
+        if earlier is None:
+            return None
+        row = prompt_row(earlier, request.prompt_id)
+        recorded = [] if row is None else recorded_requests(earlier, row, request.sample_index)
+        return next((item for item in recorded if item.request_id == request.id), None)
+
+    def _difference(self, before: Recorded, request: Request) -> str:
+        old = [self._door.ledger.text(row).decode() for row in before.message_rows]
+        new = [canonical_json(message.canonical()).decode() for message in request.messages]
+        lines = difflib.unified_diff(old, new, "before", "now", lineterm="", n=0)
+        return "\n".join(line[:500] for line in lines) or "the messages are equal; teacher, tools or parameters differ"
+
+
+def request_id(request: Request) -> str:
+    """Return a request's identity: everything that a teacher can see, and the request's place in its sample."""
+    return content_id(
+        "request",
+        [
+            request.identity.model_dump(),
+            [message.canonical() for message in request.messages],
+            list(request.tools),
+            request.response_format,
+            request.sampling.model_dump(exclude_none=True),
+            request.seed,
+            request.prompt_id,
+            request.sample_index,
+            request.step,
+            request.occurrence,
+        ],
+    )
+
+
+def framed(prompt: Prompt, system: str | None, fill: Callable[[str], str]) -> tuple[Message, ...]:
+    """Return a prompt's messages with the template around the last user message and the system message before them."""
+    messages = list(prompt.messages)
+    last = max((place for place, message in enumerate(messages) if message.role == "user"), default=None)
+    if last is not None:
+        filled = fill(messages[last].content)
+        messages[last] = user(filled) if filled != messages[last].content else messages[last]
+    if system is not None:
+        messages.insert(0, Message(role="system", content=system))
+    return tuple(messages)

@@ -1,0 +1,243 @@
+"""The last word of a run: status, counts, money, and where the files are; the same numbers for people, `--json` and the card."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from gristmill.engine.progress import Snapshot
+from gristmill.errors import NothingAccepted
+from gristmill.exporting.card import CardFacts, write_card
+from gristmill.files.writing import write_json, write_text
+from gristmill.stats.intervals import wilson
+from gristmill.store.outcomes import load_sample
+from gristmill.store.prompts import first_rejects
+
+if TYPE_CHECKING:
+    from gristmill.engine.finishing import Finish
+    from gristmill.engine.generate import Generation
+    from gristmill.engine.planning import Plan
+    from gristmill.engine.progress import Progress
+    from gristmill.engine.session import Door
+    from gristmill.store.reader import Reader
+    from gristmill.store.rundir import RunFolder
+
+EXIT_CODES = {"complete": 0, "exhausted": 7, "stopped": 6, "interrupted": 130}
+DAMAGED_LAST = 3
+
+
+class Acceptance(NamedTuple):
+    """How many of the gradable samples passed."""
+
+    passed: int
+    graded: int
+
+    def plain(self) -> dict[str, Any]:
+        """Return counts, share and its 95 % interval."""
+        interval = wilson(self.passed, self.graded)
+        return {
+            "passed": self.passed,
+            "graded": self.graded,
+            "acceptance": self.passed / self.graded if self.graded else None,
+            "interval_95": list(interval) if interval else None,
+        }
+
+    def words(self) -> str:
+        """Return the share with its interval, for people."""
+        interval = wilson(self.passed, self.graded)
+        if interval is None:
+            return "nothing was graded"
+        share = self.passed / self.graded
+        return f"{self.passed:,} of {self.graded:,} = {share:.1%} (95 % {interval.low:.1%} to {interval.high:.1%})"
+
+
+class Summary(NamedTuple):
+    """What `run --json` prints, and how the command ends."""
+
+    content: dict[str, Any]
+    exit_code: int
+    error: str
+    """Why the run did not do what was asked; empty if it did."""
+    fix: str
+
+
+def summarise(
+    plan: Plan, door: Door, folder: RunFolder, work: Generation, finished: Finish, crashed: int, elapsed_s: float
+) -> Summary:
+    """Put together what happened."""
+    ledger = door.ledger
+    status, code, error, fix = _status(plan, work, finished, ledger)
+    tokens, cost = _spent(ledger)
+    dispatchers = set(door.dispatchers.values())
+    content: dict[str, Any] = {
+        "run": str(folder.path),
+        "status": status,
+        "prompts": finished.stages[1].kept,
+        "samples": finished.statuses,
+        "accepted": finished.accepted,
+        "kept": finished.kept,
+        "exported": finished.exported,
+        "calls": {
+            "made": sum(dispatcher.calls for dispatcher in dispatchers),
+            "replayed": work.replayed + work.standing,
+            "reused": work.reused,
+            "in_flight_at_crash": crashed,
+        },
+        "tokens": tokens,
+        "cost_usd": cost,
+        "usd_per_accepted": cost / finished.accepted if cost is not None and finished.accepted else None,
+        "usd_per_exported": cost / finished.exported if cost is not None and finished.exported else None,
+        "acceptance": _acceptance(ledger).plain(),
+        "models": {model: found.plain() for model, found in _models(ledger).items()},
+        "funnel": [stage.plain() for stage in finished.stages],
+        "exports": {
+            name: str(folder.export / name / f"train.{_suffixes(plan)[name]}") for name in sorted(finished.rows)
+        },
+        "export_rows": finished.rows,
+        "tables": str(folder.tables),
+        "report": str(folder.path / "report.json"),
+        "elapsed_s": round(elapsed_s, 3),
+        "error": error or None,
+    }
+    return Summary(content, code, error, fix)
+
+
+def _status(plan: Plan, work: Generation, finished: Finish, ledger: Reader) -> tuple[str, int, str, str]:
+    switch = work.door.switch
+    if switch.interrupted:
+        return "interrupted", EXIT_CODES["interrupted"], "interrupted; everything so far is kept", "Run again to go on."
+    if switch.error is not None:
+        return "stopped", switch.error.exit_code, str(switch.error), switch.error.fix
+    if finished.accepted == 0:
+        return "exhausted", NothingAccepted.exit_code, *_nothing(work, finished, ledger)
+    target = plan.recipe.target
+    if target is not None and finished.train_rows < target.rows:
+        error = f"the target of {target.rows:,} rows is not reached: {finished.train_rows:,} rows, and every prompt was tried"
+        return "exhausted", EXIT_CODES["exhausted"], error, "Add prompts, or raise `sampling.max_attempts`."
+    return "complete", EXIT_CODES["complete"], "", ""
+
+
+def _nothing(work: Generation, finished: Finish, ledger: Reader) -> tuple[str, str]:
+    """Say why nothing was accepted: the top three reasons and three raw samples."""
+    reasons: dict[str, int] = {}
+    for stage in finished.stages:
+        for reason, count in stage.dropped.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    top = sorted(reasons.items(), key=lambda item: -item[1])[:3]
+    lines = ["nothing was accepted. The most frequent reasons: " + (", ".join(f"{r} ({n:,})" for r, n in top) or "none")]
+    if work.first_error:
+        lines.append(f"the first fault: {work.first_error}")
+    rows = ledger.query("SELECT id FROM samples ORDER BY id LIMIT ?", (DAMAGED_LAST,)).fetchall()
+    for number, (row,) in enumerate(rows, start=1):
+        sample = load_sample(ledger, row)
+        lines.append(f"sample {number} ({sample.status}): {(sample.answer or sample.reason or '')[:300]!r}")
+    if not rows:
+        lines.extend(f"row {place}: {reason}: {detail[:200]}" for place, reason, detail in first_rejects(ledger, 3))
+    return "\n".join(lines), "Look at more with `gristmill preview RECIPE`; check `prompt.answer_format` and the references."
+
+
+def _spent(ledger: Reader) -> tuple[dict[str, int | None], float | None]:
+    """Return tokens and dollars over every reply; unknown where any part is."""
+    row = ledger.query(
+        "SELECT count(*), sum(input_tokens), sum(output_tokens), sum(cached_tokens), sum(reasoning_tokens), "
+        "sum(cost_usd), sum(cost_usd IS NULL), sum(input_tokens IS NULL OR output_tokens IS NULL) FROM replies"
+    ).fetchone()
+    known = row[0] and not row[7]
+    tokens = {
+        "input": row[1] if known else None,
+        "output": row[2] if known else None,
+        "cached": row[3],
+        "reasoning": row[4],
+    }
+    return tokens, (row[5] or 0.0) if not row[6] else None
+
+
+def _acceptance(ledger: Reader) -> Acceptance:
+    row = ledger.query(
+        "SELECT coalesce(sum(rule NOT IN ('failed','ungraded','not_wanted')),0), "
+        "coalesce(sum(rule NOT IN ('ungraded','not_wanted')),0) FROM decisions"
+    ).fetchone()
+    return Acceptance(*row)
+
+
+def _models(ledger: Reader) -> dict[str, Acceptance]:
+    """Return the acceptance of every model that answered."""
+    return {
+        orjson.loads(content)["model"]: Acceptance(passed, graded)
+        for content, passed, graded in ledger.query(
+            "SELECT m.content, sum(d.rule NOT IN ('failed','ungraded','not_wanted')), "
+            "sum(d.rule NOT IN ('ungraded','not_wanted')) FROM decisions d JOIN samples s ON s.id = d.sample "
+            "JOIN requests q ON q.prompt = s.prompt AND q.sample_index = s.sample_index AND q.context = s.context "
+            "JOIN replies r ON r.request = q.id JOIN dims m ON m.id = r.model GROUP BY m.id ORDER BY m.content"
+        )
+    }
+
+
+def _suffixes(plan: Plan) -> dict[str, str]:
+    return {chosen.plugin.name: chosen.plugin.traits["suffix"] for chosen in plan.exporters}
+
+
+def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Finish, door: Door, progress: Progress) -> None:
+    """Write the card, the report's numbers, the manifest and the last status."""
+    content = summary.content
+    write_text(folder.export / "README.md", write_card(_facts(plan, summary, finished, door)))
+    write_json(folder.path / "report.json", content)
+    write_json(
+        folder.manifest,
+        {
+            "gristmill": version("gristmill"),
+            "recipe": plan.recipe_id,
+            "context": plan.identity,
+            "teachers": _teachers(plan, door),
+            "counts": {key: content[key] for key in ("prompts", "samples", "accepted", "kept", "exported")},
+            "export_rows": content["export_rows"],
+        },
+    )
+    last: Snapshot = progress.snapshot("done")
+    folder.write_status({**last.plain(), "status": content["status"], "error": content["error"]})
+
+
+def _teachers(plan: Plan, door: Door) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for name in plan.recipe.all_teachers():
+        identity = door.dispatchers[name].teacher.identity
+        names[name] = f"{identity.provider}/{identity.model}" + (f"@{identity.revision}" if identity.revision else "")
+    return names
+
+
+def _facts(plan: Plan, summary: Summary, finished: Finish, door: Door) -> CardFacts:
+    recipe, content, ledger = plan.recipe, summary.content, door.ledger
+    per_source = dict(
+        ledger.query(
+            "SELECT json_extract(d.content, '$.name'), count(*) FROM plan l JOIN prompts p ON p.id = l.prompt "
+            "JOIN dims d ON d.id = p.source GROUP BY 1"
+        ).fetchall()
+    )
+    origins: dict[str, int] = {}
+    for source, spec in zip(plan.sources, recipe.prompts, strict=True):
+        origin = "template" if spec.word_problems else spec.origin
+        origins[origin] = origins.get(origin, 0) + per_source.pop(source.name, 0)
+    teacher = recipe.all_teachers()[recipe.teacher_for("teacher")]
+    tokens, cost = content["tokens"], content["cost_usd"]
+    return CardFacts(
+        name=recipe.name,
+        rows=finished.rows,
+        suffixes=_suffixes(plan),
+        prompt_licenses=[("CC0-1.0" if spec.word_problems else spec.license) or "unknown" for spec in recipe.prompts],
+        teacher_license=teacher.license or "unknown",
+        teachers=[f"{name}: {identity}" for name, identity in _teachers(plan, door).items()],
+        sources=[source.name for source in plan.sources],
+        origins=origins,
+        task=plan.task.plugin.identity,
+        template=plan.template.name,
+        graders=[chosen.plugin.identity for chosen in plan.graders],
+        acceptance=_acceptance(ledger).words(),
+        cost="unknown" if cost is None else f"${cost:.2f}",
+        tokens="unknown" if tokens["output"] is None else f"{tokens['input'] or 0:,} in, {tokens['output']:,} out",
+        stages=finished.stages,
+        status=content["status"],
+        version=version("gristmill"),
+        recipe=plan.recipe_id[:12],
+    )

@@ -1,0 +1,147 @@
+"""Rows to data files, whole or not at all.
+
+A file is written beside its place and moved there when it is complete and on disk, so a reader never sees half of one and a
+crash leaves the earlier one. Parquet is written by DuckDB from JSON lines with *declared* columns: inference would rewrite
+tool arguments and turn ids into numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from gristmill.records import Row
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of `path` when the block ends well, and is removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.part")
+    try:
+        with fresh.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file."""
+    with replacing(path) as stream:
+        stream.write(text.encode())
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a whole JSON file, indented, with the keys in their order."""
+    with replacing(path) as stream:
+        stream.write(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+class RowSink:
+    """Rows to one file, JSON lines or Parquet by the file's suffix.
+
+    Rows go to the disk as they come, so memory stays flat; Parquet is made from them when the sink is closed well.
+    """
+
+    def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
+        """Begin a file.
+
+        Args:
+            path: Ends in `.jsonl` or `.parquet`.
+            columns: Column name to DuckDB type (`VARCHAR`, `BIGINT`, `DOUBLE`, `BOOLEAN`, `VARCHAR[]`, …), in order.
+        """
+        self.path = path
+        self.rows = 0
+        self._columns = columns
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lines = path.with_name(f".{path.name}.part")
+        self._stream = self._lines.open("wb")
+
+    def write(self, row: Row) -> None:
+        """Add a row with just the declared columns."""
+        self._stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        self.rows += 1
+
+    def commit(self) -> None:
+        """Put the finished file in its place, on disk."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        if self.path.suffix == ".parquet":
+            _to_parquet(self._lines, self.path, self._columns)
+            self._lines.unlink()
+        else:
+            self._lines.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove what was written so far."""
+        self._stream.close()
+        self._lines.unlink(missing_ok=True)
+
+
+def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Row]) -> int:
+    """Write rows as Parquet with declared columns and return how many."""
+    sink = RowSink(path, columns)
+    try:
+        for row in rows:
+            sink.write(row)
+        sink.commit()
+    except BaseException:
+        sink.discard()
+        raise
+    return sink.rows
+
+
+def _to_parquet(lines: Path, path: Path, columns: Mapping[str, str]) -> None:
+    import duckdb  # noqa: PLC0415 - 60 MB that `--help` and many runs never need
+
+    fresh = path.with_name(f".{path.name}.fresh")
+    declared = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items())
+    connection = duckdb.connect()
+    try:
+        connection.execute("SET preserve_insertion_order=true")
+        connection.execute(
+            f"COPY (SELECT * FROM read_json({_quoted(str(lines))}, format='newline_delimited', "  # noqa: S608 - quoted
+            f"maximum_object_size=268435456, columns={{{declared}}})) "
+            f"TO {_quoted(str(fresh))} (FORMAT PARQUET, COMPRESSION ZSTD)"
+        )
+    except duckdb.Error:
+        fresh.unlink(missing_ok=True)
+        raise
+    finally:
+        connection.close()
+    fresh.replace(path)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Fill a new folder that takes the place of `path` when the block ends well, and is removed when it does not."""
+    fresh, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    if path.exists():
+        path.replace(old)
+    fresh.replace(path)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Who wrote what, from what, under which license. Pure."""

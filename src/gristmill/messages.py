@@ -1,0 +1,62 @@
+"""What passes between people, models and tools, and the frozen base of every noun.
+
+Nouns are pydantic models that cannot be changed, refuse unknown fields and refuse NaN: "could not be graded" is `None`,
+never a number that JSON turns into null and a metric into zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class Frozen(BaseModel):
+    """The base of every noun: immutable, closed, no NaN, docs beside the fields."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_default=False
+    )
+
+
+class ToolCall(Frozen):
+    """One call that a model asks for."""
+
+    id: str
+    name: str
+    arguments: str
+    """The arguments as the JSON text that the model wrote; never re-serialised, so nothing is silently rewritten."""
+
+
+class Message(Frozen):
+    """One message of a conversation."""
+
+    role: Role
+    content: str
+    thinking: str | None = None
+    """Visible reasoning that came before the content, if the model shows it."""
+    thinking_signature: str | None = None
+    """A provider's opaque proof of the reasoning, kept because some providers want it back."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    """For role `tool`: the call that this answers."""
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the plain form that is hashed and stored: fields that say nothing are left out."""
+        plain: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.thinking is not None:
+            plain["thinking"] = self.thinking
+        if self.thinking_signature is not None:
+            plain["thinking_signature"] = self.thinking_signature
+        if self.tool_calls:
+            plain["tool_calls"] = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in self.tool_calls]
+        if self.tool_call_id is not None:
+            plain["tool_call_id"] = self.tool_call_id
+        return plain
+
+
+def user(text: str) -> Message:
+    """Return a user's message."""
+    return Message(role="user", content=text)

@@ -1,0 +1,258 @@
+"""The recipe as one typed model: the same thing as YAML, as Python and as flags.
+
+Everything that has options is `name` or `{name: options}`; both forms become a `Choice` before validation, so the resolved
+recipe shows one form. Options of plug-ins (tasks, graders, exporters) stay plain here, since this room knows no plug-in;
+the engine checks them against the plug-in's own model and reports the same line and column.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
+
+from gristmill.messages import Frozen
+from gristmill.records import Origin
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class Choice(Frozen):
+    """Something chosen by name, with its options."""
+
+    name: str
+    options: dict[str, JsonValue] = {}
+
+
+def _choice(value: Any) -> Any:
+    """Turn `name` and `{name: options}` into the long form."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+        name, options = next(iter(value.items()))
+        if options is None or isinstance(options, dict):
+            return {"name": name, "options": options or {}}
+        raise ValueError(f"the options of `{name}` must be `key: value` pairs, got {options!r}")
+    if isinstance(value, dict) and set(value) <= {"name", "options"}:
+        return value
+    raise ValueError("write a name, or one name with its options: `{name: {key: value}}`")
+
+
+def _choices(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+AnyChoice = Annotated[Choice, BeforeValidator(_choice)]
+Choices = Annotated[tuple[AnyChoice, ...], BeforeValidator(_choices)]
+
+
+class WordProblems(Frozen):
+    """Arithmetic word problems made by rule, with their answers."""
+
+    count: Annotated[int, Field(ge=1)] = 1000
+    """How many; any number."""
+    steps: tuple[Annotated[int, Field(ge=1, le=4)], Annotated[int, Field(ge=1, le=4)]] = (1, 4)
+    """Fewest and most arithmetic steps."""
+    seed: int = 0
+    """Another seed, other problems."""
+
+
+class SourceSpec(Frozen):
+    """Where prompts come from: a data file or folder (`path`), or a procedural source (`word_problems`)."""
+
+    path: str | None = None
+    """A JSONL, JSON, CSV or Parquet file (also .gz or .zst), or a folder of them; relative to the recipe."""
+    word_problems: WordProblems | None = None
+    """Arithmetic word problems made by rule."""
+    prompt: str = "prompt"
+    """The field that holds the question."""
+    messages: str | None = None
+    """The field that holds a whole conversation to be answered, instead of `prompt`."""
+    reference: str | None = None
+    """The field that holds the right answer."""
+    meta: tuple[str, ...] = ()
+    """Fields to carry along."""
+    domain: str | None = None
+    """A word for what the prompts are about."""
+    origin: Origin = "unknown"
+    """Who wrote the prompts; unknown counts as not human."""
+    license: str | None = None
+    """The license of the prompts, as their owner gives it."""
+    format: Literal["jsonl", "json", "csv", "parquet"] | None = None
+    """The format, where the file's name does not tell."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.path is None) == (self.word_problems is None):
+            raise ValueError("a source has either `path` or `word_problems`")
+        return self
+
+
+class Limits(Frozen):
+    """How hard a teacher may be driven."""
+
+    in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
+    """Calls that may be unanswered at one time."""
+
+
+class TeacherSpec(Frozen):
+    """A teacher: an address, and how to call it."""
+
+    address: str
+    """`recorded:FILE`, `openai:MODEL`, `vllm:URL`, or the URL of an OpenAI-compatible server."""
+    model: str | None = None
+    """The model's name at that address."""
+    revision: str | None = None
+    """The exact version of the model, where it is known; part of every request's identity."""
+    key_env: str | None = None
+    """The NAME of the environment variable that holds the key; never the key."""
+    timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """How long one call may take once it is sent."""
+    attempts: Annotated[int, Field(ge=1, le=100)] = 8
+    """How often one call is tried when the fault is transient."""
+    limits: Limits = Limits()
+    extra_body: dict[str, JsonValue] = {}
+    """Fields to add to every request body."""
+    extra_headers: dict[str, str] = {}
+    """Headers to add to every request."""
+    license: str | None = None
+    """The terms of the model's output, as its owner gives them."""
+    script: dict[str, JsonValue] = {}
+    """For the `scripted` teacher of tests: what to answer, how late, with which faults."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"address": value} if isinstance(value, str) else value
+
+
+class SamplingSpec(Frozen):
+    """How many samples a prompt gets, and the parameters that are sent."""
+
+    want: Annotated[int, Field(ge=1)] | None = 1
+    """Accepted samples to look for per prompt; `null` with `n` takes plain samples."""
+    n: Annotated[int, Field(ge=1)] | None = None
+    """With `want: null`: how many samples each prompt gets."""
+    max_attempts: Annotated[int, Field(ge=1)] = 16
+    """Samples a prompt gets at most."""
+    give_up_after: Annotated[int, Field(ge=1)] = 8
+    """Straight failures after which a prompt is given up."""
+    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.want is None and self.n is None:
+            raise ValueError("`want: null` needs `n`, the number of plain samples per prompt")
+        if self.want is not None and self.n is not None:
+            raise ValueError("`n` is for plain samples: write `want: null` beside it, or take `n` away")
+        if self.temperature == 0 and (self.want or self.n or 1) > 1:
+            raise ValueError("temperature 0 gives the same sample every time: take a higher one, or `want: 1`")
+        if self.want is not None and self.max_attempts < self.want:
+            raise ValueError(f"`max_attempts` is {self.max_attempts}, fewer than the {self.want} samples in `want`")
+        return self
+
+
+class PromptSpec(Frozen):
+    """How a prompt is put to the teacher."""
+
+    system: str | None = None
+    """A system message."""
+    template: str | None = None
+    """A template by name and version, such as `boxed@1`; `plain` sends the prompt as it is."""
+    answer_format: str | None = None
+    """Where the answer stands: `boxed`, `hash`, `line:PREFIX`, `json:FIELD`, `tag:NAME`, `literal`, `last_number`, `auto`."""
+
+
+class Target(Frozen):
+    """How much is wanted."""
+
+    rows: Annotated[int, Field(ge=1)]
+    """Rows in the training split, after selection."""
+
+
+class Dedup(Frozen):
+    """Which repeats are dropped."""
+
+    exact: bool = True
+    """Drop samples whose conversation is equal to one that is kept."""
+
+
+class Selection(Frozen):
+    """Which accepted samples are kept."""
+
+    per_prompt: Annotated[int, Field(ge=1)] | None = None
+    """At most so many per prompt; the first ones by index."""
+    dedup: Dedup = Dedup()
+
+
+class Split(Frozen):
+    """Shares held out, by prompt and never by row."""
+
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("`validation` and `test` together must leave something to train on")
+        return self
+
+
+def _one_or_many(value: Any) -> Any:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+class Recipe(Frozen):
+    """What the user wants, whole."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    """Names the run's folder: letters, digits, `.`, `_`, `-`."""
+    prompts: Annotated[tuple[SourceSpec, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+    """One source, or a list of them."""
+    task: AnyChoice = Choice(name="reasoning")
+    """The kind of data to make."""
+    teacher: TeacherSpec | None = None
+    """Who answers; short for `teachers: {teacher: …}`."""
+    teachers: dict[str, TeacherSpec] = {}
+    """Further models by name, for `roles` and judges."""
+    roles: dict[str, str] = {}
+    """Which teacher plays which role of the task: `{judge: checker}`."""
+    prompt: PromptSpec = PromptSpec()
+    sampling: SamplingSpec = SamplingSpec()
+    grade: Annotated[Choices, Field(min_length=1)]
+    """Graders; a sample is accepted if all of them pass it."""
+    target: Target | None = None
+    """When it is enough; without it every prompt is tried."""
+    select: Selection = Selection()
+    split: Split = Split()
+    export: Choices = (Choice(name="messages"),)
+    """Formats to write."""
+    seed: int = 0
+    """Another seed, another plan order and other samples."""
+    window: Annotated[int, Field(ge=1)] | None = None
+    """How many prompts may run ahead of the first that is not settled; by default four times the calls in flight."""
+
+    @model_validator(mode="after")
+    def _teacher_once(self) -> Self:
+        if self.teacher is None and "teacher" not in self.teachers:
+            raise ValueError("there is no teacher: write `teacher: ADDRESS`")
+        if self.teacher is not None and "teacher" in self.teachers:
+            raise ValueError("the teacher is written twice: under `teacher` and under `teachers.teacher`")
+        for role, name in self.roles.items():
+            if name not in self.all_teachers():
+                raise ValueError(f"role `{role}` wants the teacher `{name}`, which is not under `teachers`")
+        return self
+
+    def all_teachers(self) -> dict[str, TeacherSpec]:
+        """Return every teacher by name, the main one as `teacher`."""
+        return dict(self.teachers) if self.teacher is None else {"teacher": self.teacher, **self.teachers}
+
+    def teacher_for(self, role: str) -> str:
+        """Return the name of the teacher that plays `role`; roles that are not declared are played by `teacher`."""
+        if role in self.roles:
+            return self.roles[role]
+        return role if role in self.all_teachers() else "teacher"

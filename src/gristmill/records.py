@@ -1,0 +1,193 @@
+"""The nouns: what each arrow of the pipeline produces. All frozen; `None` means unknown.
+
+A `Prompt` is asked, a `Request` is sent, a `Reply` comes back, a `Sample` is what the task made of the replies, a `Grade`
+says whether it is right and why, a `Decision` whether it is kept and by which rule, a `Record` is one training row.
+Nothing here knows where it is stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from gristmill.messages import Frozen, Message
+
+Origin = Literal["human", "model", "template", "mixed", "unknown"]
+Status = Literal["complete", "truncated", "malformed", "refused", "diverged", "error"]
+Finish = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
+GradeType = Literal["verifier", "judge", "human"]
+
+
+class Prompt(Frozen):
+    """The input that is shown to a teacher, and what is known about it."""
+
+    id: str
+    """Hash of what a teacher can see, so correcting a reference grades again and buys nothing."""
+    messages: tuple[Message, ...]
+    reference: str | None = None
+    """The known right answer, as the source gives it."""
+    domain: str | None = None
+    origin: Origin = "unknown"
+    source_id: str = ""
+    """Which source, and which row of it: `gsm8k/train.jsonl#17`."""
+    license: str | None = None
+    parents: tuple[str, ...] = ()
+    meta: dict[str, JsonValue] = {}
+
+
+class Usage(Frozen):
+    """Tokens of one reply or the sum over several; `None` where the provider did not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    estimated: bool = False
+    """True where a count is our estimate because the provider reported none."""
+
+
+class TeacherIdentity(Frozen):
+    """Who answers, as far as it is declared: part of every request id. The address is not: moving a server changes nothing."""
+
+    provider: str
+    model: str
+    revision: str | None = None
+
+
+class Sampling(Frozen):
+    """Parameters sent to a teacher. `None` is not sent: some models refuse some parameters."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class Request(Frozen):
+    """One canonical call: exactly what identifies it, and nothing of how it is carried."""
+
+    id: str
+    role: str
+    """Which role of the recipe asks (`teacher`, `judge`, …)."""
+    identity: TeacherIdentity
+    messages: tuple[Message, ...]
+    tools: tuple[dict[str, JsonValue], ...] = ()
+    response_format: dict[str, JsonValue] | None = None
+    sampling: Sampling
+    seed: int
+    prompt_id: str
+    sample_index: int
+    step: str
+    occurrence: int
+
+
+class Reply(Frozen):
+    """What came back: one well-formed answer. A truncated reply is a reply."""
+
+    message: Message
+    finish: Finish
+    usage: Usage = Usage()
+    cost_usd: float | None = None
+    """`None` where the price is unknown; never 0 for unknown."""
+    model: str | None = None
+    """The model that the provider says answered."""
+    provider_request_id: str | None = None
+    meta: dict[str, JsonValue] = {}
+
+
+class Sample(Frozen):
+    """One teacher output for one prompt, tool turns included."""
+
+    id: str
+    prompt_id: str
+    index: int
+    messages: tuple[Message, ...]
+    """The whole conversation as trained on, prompt first."""
+    answer: str | None
+    """The text that graders look at: the final answer's message without its reasoning."""
+    status: Status
+    reason: str | None = None
+    """Why the status is not `complete`."""
+    usage: Usage = Usage()
+    cost_usd: float | None = None
+    request_ids: tuple[str, ...] = ()
+    meta: dict[str, JsonValue] = {}
+
+
+class Verdict(Frozen):
+    """What a grader says about a sample, before the engine adds who said it about what."""
+
+    passed: bool | None
+    """`None`: could not be graded. Never 0."""
+    reason: str
+    """A short word for the tables: `equal`, `different`, `no_answer`, `timeout`, …"""
+    score: float | None = None
+    evidence: dict[str, JsonValue] = {}
+
+
+class Grade(Frozen):
+    """A grader's verdict on one sample, with its reason."""
+
+    sample_id: str
+    grader: str
+    """`name@version`."""
+    type: GradeType
+    passed: bool | None
+    score: float | None
+    reason: str
+    evidence: dict[str, JsonValue] = {}
+    request_ids: tuple[str, ...] = ()
+    ms: float | None = None
+
+
+class Decision(Frozen):
+    """Whether a sample is kept, and the rule that decided."""
+
+    sample_id: str
+    kept: bool
+    rule: str
+    twin: str | None = None
+    """The sample that it repeats, if it is a duplicate."""
+
+
+class Lineage(Frozen):
+    """The paper trail of one record: ids that join it to the tables, and what they say."""
+
+    prompt_id: str
+    sample_id: str
+    sample_index: int
+    request_ids: tuple[str, ...]
+    grades: tuple[str, ...]
+    """`grader@version=reason` for each grade that let it pass."""
+    parents: tuple[str, ...]
+    """Ids whose text this record contains or answers: the prompt first."""
+    source_id: str
+    generator: str
+    """`provider/model@revision` of every model whose text is in the row, joined by `+`."""
+    run: str
+
+
+class Record(Frozen):
+    """One training row."""
+
+    id: str
+    messages: tuple[Message, ...]
+    reference: str | None
+    grader: str
+    pass_rate: float | None
+    """Passed / graded samples of the prompt; `None` where nothing could be graded."""
+    split: str
+    repeat: int = 1
+    origin: Origin
+    depth: int
+    """0 for people's text, 1 + the deepest parent for a model's."""
+    license: tuple[str, ...]
+    """The licenses of the inputs, as they were given; `unknown` where none was."""
+    lineage: Lineage
+    meta: dict[str, JsonValue] = {}
+
+
+Row = dict[str, Any]
+"""One row of a table or data file as plain Python."""

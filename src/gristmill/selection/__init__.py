@@ -1,0 +1,1 @@
+"""Which accepted samples are kept, and by which rule each of the others is not. Pure."""

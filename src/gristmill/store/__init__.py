@@ -1,0 +1,1 @@
+"""The run's folder and its ledger: where everything that was paid for is kept."""

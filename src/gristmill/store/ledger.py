@@ -1,0 +1,202 @@
+"""The ledger: every effect of a run, on disk before it is used.
+
+SQLite from the standard library, write-ahead log, `synchronous=FULL`. One thread writes (see `writer`), the engine's thread
+reads; row ids are handed out here, so a row can be referred to before it is on disk. A text is stored once, by its hash.
+What a row means is said by the functions of `effects`, `outcomes` and `prompts`; this module is the file itself: opening,
+versions, damage, blobs and dimensions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import zstandard
+
+from gristmill.errors import LedgerError
+from gristmill.ids import canonical_json, content_digest, text_digest
+from gristmill.store import schema
+from gristmill.store.reader import RAW, ZSTD, Reader
+from gristmill.store.salvage import salvage
+from gristmill.store.writer import Writer, ledger_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_COMPRESS_FROM = 96
+_REMEMBERED = 16_384
+
+
+class Ledger(Reader):
+    """An open ledger. Reading is for the thread that opened it; writing goes to the writer's thread."""
+
+    def __init__(self, path: Path, *, version: int = schema.VERSION, migrations: Mapping[int, Any] = schema.MIGRATIONS) -> None:
+        """Open or make the ledger at `path`; after an unclean end it is checked, and mended if need be.
+
+        Raises:
+            LedgerError: where it is of a newer version, or cannot be opened.
+        """
+        self.path = path
+        self.notes: list[str] = []
+        """What happened on opening that a person should know: damage, what was lost, a migration."""
+        self.was_clean = True
+        try:
+            self._open(version, migrations)
+        except sqlite3.Error as error:
+            raise ledger_failure(error) from None
+
+    def _open(self, version: int, migrations: Mapping[int, Any]) -> None:
+        if self.path.exists() and self.path.stat().st_size > 0:
+            self._check(version, migrations)
+        self._db = _connect(self.path)
+        if not self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            self._db.executescript(f"BEGIN; {schema.TABLES} PRAGMA user_version={version}; COMMIT;")
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES('clean', '0')")
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        super().__init__(_connect(self.path))
+        self.reader.execute("PRAGMA query_only=1")
+        self.writer = Writer(self._db)
+        self._next: dict[str, int] = {}
+        self._blob_ids: dict[bytes, int] = {}
+        self._dim_ids: dict[tuple[str, bytes], int] = {}
+        self._packer = zstandard.ZstdCompressor(level=3)
+        self._unwritten: dict[bytes, int] = {}
+
+    def _check(self, version: int, migrations: Mapping[int, Any]) -> None:
+        with contextlib.closing(sqlite3.connect(self.path)) as db:
+            try:
+                found = int(db.execute("PRAGMA user_version").fetchone()[0])
+                clean = db.execute("SELECT value FROM meta WHERE key='clean'").fetchone()
+                self.was_clean = clean is not None and clean[0] == "1"
+                damage = [] if self.was_clean else [row[0] for row in db.execute("PRAGMA quick_check(20)")]
+            except sqlite3.DatabaseError as error:
+                found, damage = version, [str(error)]
+        if found > version:
+            raise LedgerError(
+                f"{self.path} was written by a newer gristmill (ledger version {found}, this one knows {version})",
+                fix="Upgrade gristmill, or start anew with `--fresh`.",
+            )
+        if damage and damage != ["ok"]:
+            self.was_clean = False
+            self.notes.extend(salvage(self.path, damage))
+        elif found < version:
+            self._migrate(found, version, migrations)
+
+    def _migrate(self, found: int, version: int, migrations: Mapping[int, Any]) -> None:
+        fresh = self.path.with_suffix(".migrating")
+        with contextlib.closing(sqlite3.connect(self.path)) as old:
+            old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copyfile(self.path, fresh)
+        with contextlib.closing(sqlite3.connect(fresh)) as db:
+            for step in range(found, version):
+                migrations[step](db)
+            db.execute(f"PRAGMA user_version={version}")
+            db.commit()
+        kept = self.path.with_suffix(f".v{found}")
+        self.path.replace(kept)
+        fresh.replace(self.path)
+        self.notes.append(f"the ledger was brought from version {found} to {version}; the earlier one is {kept.name}")
+
+    # -- rows and their ids ------------------------------------------------------------------------------------------
+
+    def next_id(self, table: str) -> int:
+        """Hand out the next row id of `table`."""
+        if table not in self._next:
+            self._next[table] = self.scalar(f"SELECT coalesce(max(id), 0) FROM {table}") + 1  # noqa: S608 - our own names
+        value = self._next[table]
+        self._next[table] = value + 1
+        return value
+
+    def put(self, sql: str, values: Sequence[Any]) -> None:
+        """Queue a write; it is durable once `durable` returns."""
+        self.writer.put(sql, values)
+
+    async def durable(self) -> None:
+        """Wait until everything queued so far is on disk."""
+        await self.writer.durable()
+
+    @contextlib.contextmanager
+    def bulk(self) -> Iterator[sqlite3.Connection]:
+        """Write in one transaction from this thread, while nothing is queued; for indexing and for final tables."""
+        self.writer.drain()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield self._db
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise ledger_failure(error) from None
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._next.clear()
+            self._blob_ids.clear()
+
+    # -- texts -------------------------------------------------------------------------------------------------------
+
+    def blob(self, data: bytes, db: sqlite3.Connection | None = None) -> int:
+        """Store `data` once and return its row id; with `db`, inside that bulk transaction."""
+        digest = text_digest(data)
+        known = self._blob_ids.get(digest) or self._unwritten.get(digest)
+        if known is not None:
+            return known
+        found = (db or self.reader).execute("SELECT id FROM blobs WHERE hash=?", (digest,)).fetchone()
+        row = found[0] if found else self.next_id("blobs")
+        if not found:
+            packed = ZSTD + self._packer.compress(data) if len(data) >= _COMPRESS_FROM else RAW + data
+            sql, values = "INSERT INTO blobs VALUES(?,?,?)", (row, digest, packed)
+            if db is not None:
+                db.execute(sql, values)
+            else:
+                self._unwritten[digest] = row
+                self.put(sql, values)
+                self.writer.when_durable(lambda: self._unwritten.pop(digest, None) and None)
+        if len(self._blob_ids) >= _REMEMBERED:
+            self._blob_ids.clear()
+        self._blob_ids[digest] = row
+        return row
+
+    # -- things that many rows share ---------------------------------------------------------------------------------
+
+    def dim(self, kind: str, content: Mapping[str, Any]) -> int:
+        """Store shared content (a teacher, a context, a grader) once and return its row id."""
+        digest = content_digest(kind, content)
+        key = (kind, digest)
+        if key not in self._dim_ids:
+            row = self.scalar("SELECT id FROM dims WHERE kind=? AND hash=?", key)
+            if row is None:
+                row = self.next_id("dims")
+                self.put("INSERT INTO dims VALUES(?,?,?,?)", (row, kind, digest, canonical_json(content).decode()))
+            self._dim_ids[key] = row
+        return self._dim_ids[key]
+
+    # -- small facts -------------------------------------------------------------------------------------------------
+
+    def remember(self, key: str, value: str) -> None:
+        """Remember a fact of the run."""
+        self.put("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
+
+    def event(self, at: float, kind: str, detail: str) -> None:
+        """Note something that happened to the run."""
+        self.put("INSERT INTO events(at, kind, detail) VALUES(?,?,?)", (at, kind, detail))
+
+    def close(self) -> None:
+        """Write what is queued, mark the end as clean and let go."""
+        if self.writer.failure is None:
+            self.put("INSERT OR REPLACE INTO meta VALUES('clean', '1')", ())
+        self.writer.close()
+        self.reader.close()
+        if self.writer.failure is None:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0, cached_statements=256)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("PRAGMA cache_size=-16000")
+    db.execute("PRAGMA temp_store=FILE")
+    return db

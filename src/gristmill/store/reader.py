@@ -1,0 +1,86 @@
+"""Reading a ledger: rows, texts and shared content. Another run's ledger is only ever this."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+import zstandard
+
+from gristmill.errors import LedgerError
+from gristmill.store import schema
+from gristmill.store.writer import ledger_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+RAW, ZSTD = b"\x00", b"\x01"
+"""The first byte of a blob says how the rest is packed."""
+
+
+class Reader:
+    """Reads what is on disk, through one connection, in the thread that opened it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.reader = connection
+        self._unpacker = zstandard.ZstdDecompressor()
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Open the ledger of a run that is not ours, for reading.
+
+        Raises:
+            LedgerError: where it cannot be read, or is of another version.
+        """
+        try:
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise ledger_failure(error) from None
+        if found != schema.VERSION:
+            raise LedgerError(
+                f"{path} has ledger version {found}, this gristmill reads {schema.VERSION}", fix="Continue that run once first."
+            )
+        return cls(connection)
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Read rows that are on disk.
+
+        Raises:
+            LedgerError: where the ledger cannot be read.
+        """
+        try:
+            return self.reader.execute(sql, values)
+        except sqlite3.Error as error:
+            raise ledger_failure(error) from None
+
+    def scalar(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """Return the first value of the first row, or None."""
+        row = self.query(sql, values).fetchone()
+        return row[0] if row else None
+
+    def text(self, row: int) -> bytes:
+        """Return the text of a blob.
+
+        Raises:
+            LedgerError: where it is not there: it was on a damaged page, or was taken down.
+        """
+        data = self.scalar("SELECT data FROM blobs WHERE id=?", (row,))
+        if data is None:
+            raise LedgerError(f"text {row} is not in the ledger", fix="It was lost with a damaged page, or taken down.")
+        body = data[1:]
+        return self._unpacker.decompress(body) if data[:1] == ZSTD else bytes(body)
+
+    def json(self, row: int) -> Any:
+        """Return a blob of JSON as plain Python."""
+        return orjson.loads(self.text(row))
+
+    def dims(self, kind: str) -> dict[int, dict[str, Any]]:
+        """Return all shared content of a kind by row id."""
+        return {row: orjson.loads(text) for row, text in self.query("SELECT id, content FROM dims WHERE kind=?", (kind,))}
+
+    def fact(self, key: str) -> str | None:
+        """Return a remembered fact of the run."""
+        return self.scalar("SELECT value FROM meta WHERE key=?", (key,))

@@ -1,0 +1,127 @@
+"""The run's folder: what lies where, and who may write.
+
+```
+runs/NAME/
+  recipe.yaml         the resolved recipe of the last run; every earlier one is under recipes/
+  ledger.sqlite       everything that was paid for (or under --ledger-dir, with ledger.place saying where)
+  status.json         how far it is, replaced as a whole, so it can be read while the run goes on
+  export/             the data, with README.md, the dataset card
+  tables/             the tables behind it, as Parquet, joined by ids
+  manifest.json       what made it: recipe, versions, counts
+```
+One process writes at a time; a lock that the system lets go of when the process dies says which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+import orjson
+
+from gristmill.errors import InputError, LedgerError
+from gristmill.files.writing import write_json, write_text
+from gristmill.store.ledger import Ledger
+from gristmill.store.place import check_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class RunFolder:
+    """Paths of one run."""
+
+    def __init__(self, path: Path, ledger_dir: Path | None = None) -> None:
+        """Take a run's folder; `ledger_dir` puts the ledger on another disk."""
+        self.path = path
+        self._ledger_dir = ledger_dir
+
+    @property
+    def ledger(self) -> Path:
+        """Return the ledger's path: here, or where `ledger.place` says."""
+        pointer = self.path / "ledger.place"
+        if self._ledger_dir is not None:
+            mark = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:12]
+            return self._ledger_dir / f"{self.path.name}-{mark}.sqlite"
+        if pointer.exists():
+            return Path(pointer.read_text(encoding="utf-8").strip())
+        return self.path / "ledger.sqlite"
+
+    @property
+    def status(self) -> Path:
+        """Return the path of `status.json`."""
+        return self.path / "status.json"
+
+    @property
+    def export(self) -> Path:
+        """Return the folder of exported data."""
+        return self.path / "export"
+
+    @property
+    def tables(self) -> Path:
+        """Return the folder of tables."""
+        return self.path / "tables"
+
+    @property
+    def recipe(self) -> Path:
+        """Return the path of the resolved recipe."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """Return the path of the manifest."""
+        return self.path / "manifest.json"
+
+    def read_status(self) -> dict[str, Any]:
+        """Return the status that the run last wrote.
+
+        Raises:
+            InputError: where there is no run.
+        """
+        if not self.status.exists():
+            raise InputError(f"there is no run in {self.path}", fix="Start one with `gristmill run RECIPE`.")
+        return orjson.loads(self.status.read_bytes())
+
+    def write_status(self, status: dict[str, Any]) -> None:
+        """Replace the status."""
+        write_json(self.status, status)
+
+    def keep_recipe(self, text: str, recipe_id: str) -> None:
+        """Keep a resolved recipe under its id, and as the current one."""
+        write_text(self.path / "recipes" / f"{recipe_id}.yaml", text)
+        write_text(self.recipe, text)
+
+
+@contextmanager
+def open_run(folder: RunFolder) -> Iterator[Ledger]:
+    """Lock the folder and open its ledger.
+
+    Raises:
+        InputError: where the folder is no place for a ledger.
+        LedgerError: where another process has it, or the ledger cannot be opened.
+    """
+    ledger_path = folder.ledger
+    if ledger_path.parent != folder.path:
+        check_folder(ledger_path.parent)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        write_text(folder.path / "ledger.place", f"{ledger_path}\n")
+    else:
+        check_folder(folder.path)
+    lock = filelock.FileLock(str(folder.path / ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise LedgerError(
+            f"another process is running {folder.path}", fix="Wait for it, or choose another folder with `-o FOLDER`."
+        ) from None
+    try:
+        ledger = Ledger(ledger_path)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+    finally:
+        lock.release()

@@ -1,0 +1,61 @@
+"""The ledger's tables, and how an older ledger becomes a newer one.
+
+Integer row ids everywhere, text once in `blobs`, two indexes on 16-byte ids: `prompts.prompt_id` and `blobs.hash`. All
+other look-ups go by integers that grow with the plan, because random keys cost six times as much (255 µs a sample against
+39 µs, measured in the design study). `blobs` alone holds text, so a takedown can delete there and every hash still verifies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from sqlite3 import Connection
+
+VERSION = 1
+
+TABLES = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE blobs(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
+CREATE TABLE dims(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, hash BLOB NOT NULL, content TEXT NOT NULL);
+CREATE TABLE prompts(
+  id INTEGER PRIMARY KEY, prompt_id BLOB NOT NULL UNIQUE, body INTEGER NOT NULL, reference INTEGER NOT NULL,
+  source INTEGER NOT NULL, generation INTEGER NOT NULL, rows INTEGER NOT NULL, conflict INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE plan(position INTEGER PRIMARY KEY, prompt INTEGER NOT NULL);
+CREATE TABLE rejects(
+  id INTEGER PRIMARY KEY, source INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE requests(
+  id INTEGER PRIMARY KEY, prompt INTEGER NOT NULL, sample_index INTEGER NOT NULL, context INTEGER NOT NULL,
+  step TEXT NOT NULL, occurrence INTEGER NOT NULL, request_id BLOB NOT NULL, params INTEGER NOT NULL,
+  messages BLOB NOT NULL, seed INTEGER NOT NULL);
+CREATE INDEX requests_of ON requests(prompt, sample_index);
+CREATE TABLE replies(
+  request INTEGER PRIMARY KEY, message INTEGER, finish TEXT NOT NULL, model INTEGER, input_tokens INTEGER,
+  output_tokens INTEGER, cached_tokens INTEGER, reasoning_tokens INTEGER, estimated INTEGER NOT NULL DEFAULT 0,
+  cost_usd REAL, provider_request_id TEXT, meta TEXT, at REAL NOT NULL, ms REAL);
+CREATE TABLE attempts(
+  id INTEGER PRIMARY KEY, request INTEGER NOT NULL, number INTEGER NOT NULL, started REAL NOT NULL, ended REAL,
+  code TEXT, kind TEXT, detail TEXT, evidence INTEGER, possibly_billed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX attempts_of ON attempts(request);
+CREATE TABLE moments(
+  prompt INTEGER NOT NULL, sample_index INTEGER NOT NULL, step TEXT NOT NULL, occurrence INTEGER NOT NULL,
+  value REAL NOT NULL, PRIMARY KEY(prompt, sample_index, step, occurrence)) WITHOUT ROWID;
+CREATE TABLE samples(
+  id INTEGER PRIMARY KEY, prompt INTEGER NOT NULL, sample_index INTEGER NOT NULL, context INTEGER NOT NULL,
+  sample_id BLOB NOT NULL, payload BLOB NOT NULL, status TEXT NOT NULL, reason TEXT, messages BLOB NOT NULL,
+  answer INTEGER, input_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, cost_usd REAL,
+  requests BLOB NOT NULL, meta TEXT);
+CREATE INDEX samples_of ON samples(prompt, sample_index);
+CREATE TABLE grades(
+  sample INTEGER NOT NULL, grader INTEGER NOT NULL, reference INTEGER NOT NULL, passed INTEGER, score REAL,
+  reason TEXT NOT NULL, evidence TEXT, ms REAL, PRIMARY KEY(sample, grader)) WITHOUT ROWID;
+CREATE TABLE decisions(sample INTEGER PRIMARY KEY, kept INTEGER NOT NULL, rule TEXT NOT NULL, twin INTEGER);
+CREATE TABLE events(id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
+"""
+
+NAMES = (
+    "meta", "blobs", "dims", "prompts", "plan", "rejects", "requests", "replies", "attempts", "moments", "samples",
+    "grades", "decisions", "events",
+)  # fmt: skip
+
+Migration = Callable[[Connection], None]
+MIGRATIONS: Mapping[int, Migration] = {}
+"""From version n to n + 1; run on a copy, which takes the ledger's place when all of them went well."""

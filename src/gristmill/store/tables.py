@@ -1,0 +1,211 @@
+"""The ledger as Parquet tables, joined by ids: what audits, notebooks and lineage queries read.
+
+Content ids, never row ids, and in plan order, so two runs of the same recipe give the same tables (times aside). Texts stay in
+the ledger and the export; the tables hold hashes and numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from gristmill.files.writing import replacing_folder, write_parquet
+from gristmill.store.packing import unpack_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from gristmill.records import Row
+    from gristmill.store.reader import Reader
+
+
+class Table(NamedTuple):
+    """One table: its columns with their DuckDB types, and its rows."""
+
+    columns: Mapping[str, str]
+    rows: Callable[[Reader, int], Iterator[Row]]
+
+
+_TEXT, _INT, _REAL, _BOOL = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"
+
+
+def _prompts(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - one signature for all
+    names = {row: content["name"] for row, content in ledger.dims("source").items()}
+    for position, prompt_id, body, source, rows in ledger.query(
+        "SELECT l.position, p.prompt_id, p.body, p.source, p.rows FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY 1"
+    ).fetchall():
+        prompt = ledger.json(body)
+        yield {
+            "position": position,
+            "prompt_id": prompt_id.hex(),
+            "source": names.get(source),
+            "source_id": prompt.get("source_id"),
+            "origin": prompt.get("origin", "unknown"),
+            "license": prompt.get("license"),
+            "domain": prompt.get("domain"),
+            "rows": rows,
+            "meta": orjson.dumps(prompt.get("meta", {})).decode(),
+        }
+
+
+def _samples(ledger: Reader, context: int) -> Iterator[Row]:
+    for row in ledger.query(
+        "SELECT hex(s.sample_id), hex(p.prompt_id), s.sample_index, s.status, s.reason, hex(s.payload), s.input_tokens, "
+        "s.output_tokens, s.reasoning_tokens, s.cost_usd, d.kept, d.rule FROM plan l JOIN samples s ON s.prompt = l.prompt "
+        "JOIN prompts p ON p.id = s.prompt LEFT JOIN decisions d ON d.sample = s.id WHERE s.context = ? "
+        "ORDER BY l.position, s.sample_index",
+        (context,),
+    ):
+        names = (
+            "sample_id", "prompt_id", "sample_index", "status", "reason", "payload", "input_tokens", "output_tokens",
+            "reasoning_tokens", "cost_usd", "kept", "rule",
+        )  # fmt: skip
+        plain = dict(zip(names, row, strict=True))
+        for name in ("sample_id", "prompt_id", "payload"):
+            plain[name] = plain[name].lower()
+        plain["kept"] = None if plain["kept"] is None else bool(plain["kept"])
+        yield plain
+
+
+def _grades(ledger: Reader, context: int) -> Iterator[Row]:
+    for sample_id, content, passed, score, reason, evidence, ms in ledger.query(
+        "SELECT hex(s.sample_id), d.content, g.passed, g.score, g.reason, g.evidence, g.ms FROM plan l "
+        "JOIN samples s ON s.prompt = l.prompt JOIN grades g ON g.sample = s.id JOIN dims d ON d.id = g.grader "
+        "WHERE s.context = ? ORDER BY l.position, s.sample_index, d.content",
+        (context,),
+    ):
+        grader = orjson.loads(content)
+        yield {
+            "sample_id": sample_id.lower(),
+            "grader": grader["grader"],
+            "type": grader["type"],
+            "passed": None if passed is None else bool(passed),
+            "score": score,
+            "reason": reason,
+            "evidence": evidence,
+            "ms": ms,
+        }
+
+
+def _decisions(ledger: Reader, context: int) -> Iterator[Row]:
+    for sample_id, kept, rule, twin in ledger.query(
+        "SELECT hex(s.sample_id), d.kept, d.rule, hex(t.sample_id) FROM plan l JOIN samples s ON s.prompt = l.prompt "
+        "JOIN decisions d ON d.sample = s.id LEFT JOIN samples t ON t.id = d.twin WHERE s.context = ? "
+        "ORDER BY l.position, s.sample_index",
+        (context,),
+    ):
+        yield {"sample_id": sample_id.lower(), "kept": bool(kept), "rule": rule, "twin": twin.lower() if twin else None}
+
+
+def _calls(ledger: Reader, context: int) -> Iterator[Row]:
+    calls, models = ledger.dims("call"), {row: content["model"] for row, content in ledger.dims("model").items()}
+    for row in ledger.query(
+        "SELECT hex(q.request_id), hex(p.prompt_id), q.sample_index, q.step, q.occurrence, q.params, q.seed, r.finish, r.model, "
+        "r.input_tokens, r.output_tokens, r.cached_tokens, r.reasoning_tokens, r.estimated, r.cost_usd, r.provider_request_id, "
+        "(SELECT count(*) FROM attempts a WHERE a.request = q.id), "
+        "(SELECT count(*) FROM attempts a WHERE a.request = q.id AND a.possibly_billed), r.at, r.ms "
+        "FROM plan l JOIN requests q ON q.prompt = l.prompt JOIN prompts p ON p.id = q.prompt "
+        "LEFT JOIN replies r ON r.request = q.id WHERE q.context = ? ORDER BY l.position, q.sample_index, q.step, q.occurrence",
+        (context,),
+    ):
+        call = calls[row[5]]
+        yield {
+            "request_id": row[0].lower(),
+            "prompt_id": row[1].lower(),
+            "sample_index": row[2],
+            "step": row[3],
+            "occurrence": row[4],
+            "role": call["role"],
+            "provider": call["identity"]["provider"],
+            "model": call["identity"]["model"],
+            "revision": call["identity"]["revision"],
+            "sampling": orjson.dumps(call["sampling"]).decode(),
+            "seed": row[6],
+            "finish": row[7],
+            "response_model": models.get(row[8]),
+            "input_tokens": row[9],
+            "output_tokens": row[10],
+            "cached_tokens": row[11],
+            "reasoning_tokens": row[12],
+            "estimated": None if row[13] is None else bool(row[13]),
+            "cost_usd": row[14],
+            "provider_request_id": row[15],
+            "attempts": row[16],
+            "possibly_billed": row[17],
+            "at": row[18],
+            "ms": row[19],
+        }
+
+
+def _edges(ledger: Reader, context: int) -> Iterator[Row]:
+    """Yield child, parent and role: sample to prompt, prompt to source row, sample to the requests that made it."""
+    for prompt_id, body in ledger.query(
+        "SELECT hex(p.prompt_id), p.body FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY l.position"
+    ).fetchall():
+        prompt = ledger.json(body)
+        if prompt.get("source_id"):
+            yield {"child": prompt_id.lower(), "parent": prompt["source_id"], "role": "source"}
+        for parent in prompt.get("parents", ()):
+            yield {"child": prompt_id.lower(), "parent": parent, "role": "seed"}
+    for sample_id, prompt_id, requests in ledger.query(
+        "SELECT hex(s.sample_id), hex(p.prompt_id), s.requests FROM plan l JOIN samples s ON s.prompt = l.prompt "
+        "JOIN prompts p ON p.id = s.prompt WHERE s.context = ? ORDER BY l.position, s.sample_index",
+        (context,),
+    ).fetchall():
+        yield {"child": sample_id.lower(), "parent": prompt_id.lower(), "role": "prompt"}
+        for row in unpack_ids(requests):
+            request = ledger.scalar("SELECT hex(request_id) FROM requests WHERE id=?", (row,))
+            yield {"child": sample_id.lower(), "parent": str(request).lower(), "role": "request"}
+
+
+def _rejects(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - one signature for all
+    for place, reason, detail in ledger.query("SELECT place, reason, detail FROM rejects ORDER BY id"):
+        yield {"place": place, "reason": reason, "detail": detail}
+
+
+TABLES: Mapping[str, Table] = {
+    "prompts": Table(
+        {
+            "position": _INT, "prompt_id": _TEXT, "source": _TEXT, "source_id": _TEXT, "origin": _TEXT, "license": _TEXT,
+            "domain": _TEXT, "rows": _INT, "meta": _TEXT,
+        },
+        _prompts,
+    ),
+    "samples": Table(
+        {
+            "sample_id": _TEXT, "prompt_id": _TEXT, "sample_index": _INT, "status": _TEXT, "reason": _TEXT,
+            "payload": _TEXT, "input_tokens": _INT, "output_tokens": _INT, "reasoning_tokens": _INT, "cost_usd": _REAL,
+            "kept": _BOOL, "rule": _TEXT,
+        },
+        _samples,
+    ),
+    "grades": Table(
+        {
+            "sample_id": _TEXT, "grader": _TEXT, "type": _TEXT, "passed": _BOOL, "score": _REAL, "reason": _TEXT,
+            "evidence": _TEXT, "ms": _REAL,
+        },
+        _grades,
+    ),
+    "decisions": Table({"sample_id": _TEXT, "kept": _BOOL, "rule": _TEXT, "twin": _TEXT}, _decisions),
+    "calls": Table(
+        {
+            "request_id": _TEXT, "prompt_id": _TEXT, "sample_index": _INT, "step": _TEXT, "occurrence": _INT,
+            "role": _TEXT, "provider": _TEXT, "model": _TEXT, "revision": _TEXT, "sampling": _TEXT, "seed": _INT,
+            "finish": _TEXT, "response_model": _TEXT, "input_tokens": _INT, "output_tokens": _INT, "cached_tokens": _INT,
+            "reasoning_tokens": _INT, "estimated": _BOOL, "cost_usd": _REAL, "provider_request_id": _TEXT,
+            "attempts": _INT, "possibly_billed": _INT, "at": _REAL, "ms": _REAL,
+        },
+        _calls,
+    ),
+    "edges": Table({"child": _TEXT, "parent": _TEXT, "role": _TEXT}, _edges),
+    "rejects": Table({"place": _TEXT, "reason": _TEXT, "detail": _TEXT}, _rejects),
+}  # fmt: skip
+
+
+def write_tables(ledger: Reader, context: int, folder: Path) -> None:
+    """Write every table, in the place of the earlier ones."""
+    with replacing_folder(folder) as fresh:
+        for name, table in TABLES.items():
+            write_parquet(fresh / f"{name}.parquet", table.columns, table.rows(ledger, context))

@@ -1,0 +1,1 @@
+"""Teachers: one adapter per way to get an answer, all behind the same port."""

@@ -1,0 +1,143 @@
+"""From a teacher's address in a recipe to a teacher, and the rule for keys.
+
+A recipe is hostile input and may name any variable and any host. So a key is taken from the environment by name, and goes
+only to the hosts of the provider that it belongs to; for any other host the *person* says so, outside of the recipe, with
+`--allow-key NAME=HOST`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from gristmill.errors import InputError
+from gristmill.records import TeacherIdentity
+from gristmill.registry import nearest
+from gristmill.teachers.http import HttpTeacher, check_url
+from gristmill.teachers.recorded import RecordedTeacher
+from gristmill.teachers.scripted import Script, ScriptedTeacher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gristmill.ports import Teacher
+    from gristmill.recipe.model import TeacherSpec
+
+
+class Provider(NamedTuple):
+    """A hosted provider: where it is, and which variable holds its key."""
+
+    base_url: str
+    key_env: str
+
+
+PROVIDERS: Mapping[str, Provider] = {
+    "openai": Provider("https://api.openai.com/v1", "OPENAI_API_KEY"),
+}
+SCHEMES = ("recorded", "scripted", "vllm", "http", "https", *PROVIDERS)
+_EXAMPLES = "recorded:FILE, openai:MODEL, vllm:http://HOST:PORT/v1, or the URL of an OpenAI-compatible server"
+
+
+class Environment(NamedTuple):
+    """What the person gives, and a recipe cannot: variables, and which key may go to which further host."""
+
+    variables: Mapping[str, str]
+    allowed_keys: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of variable name and host."""
+
+
+class Endpoint(NamedTuple):
+    """Where a teacher's calls go, as `check` shows it."""
+
+    kind: str
+    target: str
+    model: str
+    key_env: str | None
+
+
+def endpoint(spec: TeacherSpec) -> Endpoint:
+    """Return where a teacher's calls would go, without opening anything.
+
+    Raises:
+        InputError: where the address cannot be understood.
+    """
+    scheme, _, rest = spec.address.partition(":")
+    if scheme not in SCHEMES:
+        near = nearest(scheme, SCHEMES)
+        meant = f"Did you mean `{near}:`? " if near else ""
+        raise InputError(f"the teacher address `{spec.address}` is not known", fix=f"{meant}Write {_EXAMPLES}.")
+    if scheme in ("recorded", "scripted"):
+        if scheme == "recorded" and not rest:
+            raise InputError("`recorded:` names no file", fix="Write `recorded:completions.jsonl`.")
+        return Endpoint(scheme, rest, spec.model or Path(rest).name or "scripted", None)
+    if scheme in PROVIDERS:
+        provider = PROVIDERS[scheme]
+        if not (rest or spec.model):
+            raise InputError(f"`{spec.address}` names no model", fix=f"Write `{scheme}:MODEL`.")
+        return Endpoint(scheme, provider.base_url, spec.model or rest, spec.key_env or provider.key_env)
+    url = rest if scheme == "vllm" else spec.address
+    wrong = check_url(url)
+    if wrong:
+        raise InputError(f"the teacher address `{spec.address}` cannot be used: {wrong}", fix=f"Write {_EXAMPLES}.")
+    if not spec.model:
+        raise InputError(
+            f"`{spec.address}` does not say which model",
+            fix=f"Write `teacher: {{address: {spec.address}, model: NAME}}`.",
+        )
+    return Endpoint("vllm" if scheme == "vllm" else "http", url, spec.model, spec.key_env)
+
+
+def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Teacher:
+    """Return the teacher at an address; relative files are relative to `base`.
+
+    Raises:
+        InputError: where the address, the file, the script or the key is not right.
+    """
+    place = endpoint(spec)
+    if place.kind == "recorded":
+        return RecordedTeacher(base / place.target)
+    if place.kind == "scripted":
+        try:
+            script = Script.model_validate(spec.script)
+        except ValidationError as error:
+            detail = error.errors()[0]
+            path = ".".join(map(str, detail["loc"]))
+            raise InputError(f"the script of the teacher is wrong at `{path}`: {detail['msg']}", fix="See Script.") from None
+        if script.log:
+            script = script.model_copy(update={"log": str(base / script.log)})
+        return ScriptedTeacher(script, model=place.model, revision=spec.revision)
+    return HttpTeacher(
+        place.target,
+        TeacherIdentity(provider=place.kind, model=place.model, revision=spec.revision),
+        key=key_for(place, environment),
+        timeout_s=spec.timeout_s,
+        in_flight=spec.limits.in_flight,
+        extra_body=spec.extra_body,
+        extra_headers=spec.extra_headers,
+    )
+
+
+def key_for(place: Endpoint, environment: Environment) -> str | None:
+    """Return the key for an endpoint, or None where it needs none.
+
+    Raises:
+        InputError: where the variable is not set, or the key may not go to that host.
+    """
+    if place.key_env is None:
+        return None
+    host = urlsplit(place.target).hostname or ""
+    own = {urlsplit(p.base_url).hostname for p in PROVIDERS.values() if p.key_env == place.key_env}
+    if host not in own and (place.key_env, host) not in environment.allowed_keys:
+        raise InputError(
+            f"the recipe would send the key in {place.key_env} to {host}",
+            fix=f"If that is what you want, say so: `--allow-key {place.key_env}={host}`.",
+        )
+    key = environment.variables.get(place.key_env, "").strip()
+    if not key:
+        raise InputError(
+            f"the key is missing: the variable {place.key_env} is not set", fix=f"Run `export {place.key_env}=…` first."
+        )
+    return key

@@ -1,0 +1,297 @@
+"""`http`: any server that speaks OpenAI's chat completions.
+
+One adapter for one wire format, and no vendor's library: a reply is either well-formed and becomes a `Reply`, or it is a fault
+with the bytes as evidence and a kind that says whether trying again makes sense. No redirect is followed, so a key reaches
+the host that the person named and no other. The format is described at platform.openai.com/docs/api-reference/chat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from gristmill.messages import Message, ToolCall
+from gristmill.ports import TeacherFault
+from gristmill.records import Reply, TeacherIdentity, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gristmill.ports import FaultKind
+    from gristmill.records import Finish, Request
+
+TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+FATAL = frozenset({401, 403, 404, 405})
+MAX_BODY_BYTES = 64 * 1024 * 1024
+_FINISH: dict[str | None, Finish] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class HttpTeacher:
+    """Calls an OpenAI-compatible server."""
+
+    def __init__(
+        self,
+        base_url: str,
+        identity: TeacherIdentity,
+        *,
+        key: str | None = None,
+        timeout_s: float = 600.0,
+        in_flight: int = 64,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe the server; nothing is sent yet.
+
+        Args:
+            base_url: Up to and including the version: `http://127.0.0.1:8000/v1`.
+            identity: Provider, model and revision as declared.
+            key: Sent as a bearer token; redacted from everything that is kept.
+            timeout_s: For one exchange, from sending to the last byte.
+            in_flight: Connections to keep.
+            extra_body: Fields to add to every body.
+            extra_headers: Headers to add.
+        """
+        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._identity = identity
+        self._key = key
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._in_flight = in_flight
+        self._extra_body = dict(extra_body or {})
+        self._headers = {"content-type": "application/json", **(extra_headers or {})}
+        if key:
+            self._headers["authorization"] = f"Bearer {key}"
+        self._client: aiohttp.ClientSession | None = None
+
+    @property
+    def identity(self) -> TeacherIdentity:
+        """Return the declared identity."""
+        return self._identity
+
+    @property
+    def bills(self) -> bool:
+        """Return True: a request that was sent may have been paid for."""
+        return True
+
+    async def complete(self, request: Request) -> Reply:
+        """Send one request and read its reply.
+
+        Raises:
+            TeacherFault: for everything that is not one well-formed reply.
+        """
+        body = orjson.dumps(self._body(request))
+        try:
+            async with self._session().post(self._url, data=body, allow_redirects=False) as response:
+                return self._read(response.status, response.headers, await _body_of(response))
+        except TimeoutError:
+            raise TeacherFault(
+                f"no answer within {self._timeout.total:g} s", kind="transient", code="timeout", possibly_billed=True
+            ) from None
+        except aiohttp.ClientConnectorError as error:
+            raise TeacherFault(self._clean(f"cannot connect: {error}"), kind="transient", code="connect") from None
+        except aiohttp.InvalidURL:
+            raise TeacherFault(f"{self._url} is no URL", kind="fatal", code="bad_url") from None
+        except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
+            raise TeacherFault(
+                self._clean(f"the connection broke: {error!r}"), kind="transient", code="reset", possibly_billed=True
+            ) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._in_flight),
+                headers=self._headers,
+                timeout=self._timeout,
+                auto_decompress=True,
+                trust_env=True,
+            )
+        return self._client
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self._identity.model,
+            "messages": [_wire_message(message) for message in request.messages],
+            "seed": request.seed,
+            **request.sampling.model_dump(exclude_none=True, exclude_defaults=True),
+        }
+        if request.tools:
+            body["tools"] = list(request.tools)
+        if request.response_format is not None:
+            body["response_format"] = request.response_format
+        return {**body, **self._extra_body}
+
+    def _read(self, status: int, headers: Mapping[str, str], data: bytes) -> Reply:
+        clean = self._redact(data)
+        if status != 200:
+            raise _refusal(status, headers, clean)
+        try:
+            content = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            kind = headers.get("content-type", "no content type")
+            raise _malformed(f"the reply is not JSON ({kind}): {error}", clean) from None
+        if not isinstance(content, dict):
+            raise _malformed("the reply is not an object", clean)
+        if content.get("error"):
+            raise _malformed(f"an error with status 200: {_said(content)}", clean)
+        return read_completion(content, clean)
+
+    def _redact(self, data: bytes) -> bytes:
+        return data.replace(self._key.encode(), b"[key]") if self._key else data
+
+    def _clean(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if self._key else text
+
+
+async def _body_of(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body whole, but no more than `MAX_BODY_BYTES`."""
+    if response.content_length is not None and response.content_length <= MAX_BODY_BYTES:
+        return await response.read()
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise _malformed(f"the reply is longer than {MAX_BODY_BYTES:,} bytes", b"".join(parts)[:1000])
+    return b"".join(parts)
+
+
+def _wire_message(message: Message) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    return wire
+
+
+def _malformed(text: str, evidence: bytes) -> TeacherFault:
+    return TeacherFault(text, kind="transient", code="malformed", evidence=evidence, possibly_billed=True)
+
+
+def _refusal(status: int, headers: Mapping[str, str], data: bytes) -> TeacherFault:
+    kind: FaultKind = "transient" if status in TRANSIENT else "fatal" if status in FATAL else "permanent"
+    try:
+        said = _said(orjson.loads(data))
+    except orjson.JSONDecodeError:
+        said = data[:300].decode(errors="replace").strip()
+    if 300 <= status < 400:
+        kind, said = "fatal", f"redirect to {headers.get('location', 'nowhere')!r}, which is not followed"
+    return TeacherFault(
+        f"HTTP {status}: {said}" if said else f"HTTP {status}",
+        kind=kind,
+        code=f"http_{status}",
+        evidence=data,
+        retry_after_s=_retry_after(headers.get("retry-after")),
+    )
+
+
+def _said(content: Any) -> str:
+    """Return the provider's own words out of an error body."""
+    error = content.get("error", content) if isinstance(content, dict) else content
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail") or error
+    return str(error)[:500]
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return a Retry-After header's seconds; the date form is left to the backoff."""
+    try:
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        return None
+
+
+def read_completion(content: Mapping[str, Any], evidence: bytes) -> Reply:
+    """Return the reply in a chat completion.
+
+    Raises:
+        TeacherFault: `malformed`, where there is no choice with a message.
+    """
+    choices = content.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise _malformed("the reply has no choices", evidence)
+    choice = choices[0]
+    message = choice.get("message")
+    if not isinstance(message, dict) or not isinstance(message.get("content") or "", str):
+        raise _malformed("the reply's choice has no message", evidence)
+    text = message.get("content") or ""
+    thinking = message.get("reasoning_content") or message.get("reasoning")
+    return Reply(
+        message=Message(
+            role="assistant",
+            content=text,
+            thinking=thinking if isinstance(thinking, str) else None,
+            tool_calls=_tool_calls(message.get("tool_calls"), evidence),
+        ),
+        finish=_FINISH.get(choice.get("finish_reason"), "unknown"),
+        usage=_usage(content.get("usage")),
+        model=_text(content.get("model")),
+        provider_request_id=_text(content.get("id")),
+        meta={"system_fingerprint": mark} if (mark := _text(content.get("system_fingerprint"))) else {},
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _tool_calls(value: Any, evidence: bytes) -> tuple[ToolCall, ...]:
+    try:
+        return tuple(
+            ToolCall(id=str(call["id"]), name=call["function"]["name"], arguments=call["function"]["arguments"])
+            for call in value or ()
+        )
+    except (KeyError, TypeError, ValueError):
+        raise _malformed("the reply's tool calls cannot be read", evidence) from None
+
+
+def _usage(value: Any) -> Usage:
+    if not isinstance(value, dict):
+        return Usage()
+
+    def count(*path: str) -> int | None:
+        found: Any = value
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+    return Usage(
+        input_tokens=count("prompt_tokens"),
+        output_tokens=count("completion_tokens"),
+        cached_tokens=count("prompt_tokens_details", "cached_tokens"),
+        reasoning_tokens=count("completion_tokens_details", "reasoning_tokens"),
+    )
+
+
+def check_url(url: str) -> str | None:
+    """Return what is wrong with a server's address, or None."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        return str(error)
+    if parts.scheme not in ("http", "https"):
+        return "it must begin with http:// or https://"
+    if not parts.hostname:
+        return "it names no host"
+    if parts.username or parts.password:
+        return "a key does not belong into an address: name its variable under `key_env`"
+    return None
