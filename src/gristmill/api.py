@@ -10,18 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.engine.opening import Opening
 from gristmill.engine.planning import Plan, make_plan
+from gristmill.engine.previewing import preview as preview_plan
 from gristmill.engine.run import run as run_plan
 from gristmill.errors import InputError
+from gristmill.exporting.registry import EXPORTERS
+from gristmill.grading.registry import GRADERS
 from gristmill.recipe.load import Loaded, load_recipe
+from gristmill.recipe.model import Recipe
 from gristmill.store.reader import Reader
 from gristmill.store.rundir import RunFolder
+from gristmill.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gristmill.engine.opening import Until
     from gristmill.engine.summary import Summary
+    from gristmill.registry import Shelf
 
-__all__ = ["Loaded", "Opening", "Plan", "Summary", "load", "plan", "run", "run_folder", "status"]
+__all__ = [
+    "Loaded", "Opening", "Plan", "earlier", "load", "plan", "preview", "recipe_schema", "run", "run_folder", "stage", "status",
+]  # fmt: skip
 
 
 def load(path: str | Path, changes: Mapping[str, Any] | None = None) -> Loaded:
@@ -90,3 +99,50 @@ def status(folder: str | Path) -> dict[str, Any]:
         InputError: where there is no run.
     """
     return RunFolder(Path(folder)).read_status()
+
+
+def preview(recipe: Plan, folder: RunFolder, opening: Opening, count: int = 5) -> dict[str, Any]:
+    """Make the first samples of a plan in at most `count` calls and return them with their grades.
+
+    Raises:
+        GristmillError: for the user's mistakes and outside reasons.
+    """
+    return preview_plan(recipe, folder, opening, count)
+
+
+def stage(name: str) -> Until:
+    """Return a stage by its name.
+
+    Raises:
+        InputError: where there is no such stage to stop after.
+    """
+    if name == "index" or name == "grade":
+        return name
+    raise InputError(f"`--until {name}` is no stage", fix="Write `--until index` or `--until grade`.")
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Return the recipe's JSON Schema, with the names and options of every task, grader and export format."""
+    whole = Recipe.model_json_schema()
+    whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    whole["title"] = "gristmill recipe"
+    shelves: dict[str, Shelf[Any]] = {"task": TASKS, "grade": GRADERS, "export": EXPORTERS}
+    for key, shelf in shelves.items():
+        forms: list[dict[str, Any]] = []
+        for plugin in shelf:
+            options = plugin.options.model_json_schema(ref_template="#/$defs/{model}")
+            whole["$defs"].update(options.pop("$defs", {}))
+            forms.append({"const": plugin.name, "description": plugin.summary})
+            forms.append({"type": "object", "properties": {plugin.name: options}, "required": [plugin.name]})
+        whole["$defs"][f"{key}_choice"] = {"anyOf": forms}
+        choice = {"$ref": f"#/$defs/{key}_choice"}
+        several = {"anyOf": [choice, {"type": "array", "items": choice}]}
+        description = whole["properties"][key].get("description", "")
+        whole["properties"][key] = {**(choice if key == "task" else several), "description": description}
+    for key in ("prompts",):
+        source = {"$ref": "#/$defs/SourceSpec"}
+        whole["properties"][key] = {"anyOf": [source, {"type": "array", "items": source, "minItems": 1}]}
+    spec = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/TeacherSpec"}]}
+    whole["properties"]["teacher"] = spec
+    whole["properties"]["teachers"] = {"type": "object", "additionalProperties": spec}
+    return whole

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from gristmill.messages import Frozen, Message
 
@@ -33,7 +33,7 @@ class Prompt(Frozen):
     """Which source, and which row of it: `gsm8k/train.jsonl#17`."""
     license: str | None = None
     parents: tuple[str, ...] = ()
-    meta: dict[str, JsonValue] = {}
+    meta: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Usage(Frozen):
@@ -94,7 +94,7 @@ class Reply(Frozen):
     model: str | None = None
     """The model that the provider says answered."""
     provider_request_id: str | None = None
-    meta: dict[str, JsonValue] = {}
+    meta: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Sample(Frozen):
@@ -113,7 +113,7 @@ class Sample(Frozen):
     usage: Usage = Usage()
     cost_usd: float | None = None
     request_ids: tuple[str, ...] = ()
-    meta: dict[str, JsonValue] = {}
+    meta: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Verdict(Frozen):
@@ -124,7 +124,7 @@ class Verdict(Frozen):
     reason: str
     """A short word for the tables: `equal`, `different`, `no_answer`, `timeout`, …"""
     score: float | None = None
-    evidence: dict[str, JsonValue] = {}
+    evidence: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Grade(Frozen):
@@ -137,7 +137,7 @@ class Grade(Frozen):
     passed: bool | None
     score: float | None
     reason: str
-    evidence: dict[str, JsonValue] = {}
+    evidence: dict[str, JsonValue] = Field(default_factory=dict)
     request_ids: tuple[str, ...] = ()
     ms: float | None = None
 
@@ -186,7 +186,7 @@ class Record(Frozen):
     license: tuple[str, ...]
     """The licenses of the inputs, as they were given; `unknown` where none was."""
     lineage: Lineage
-    meta: dict[str, JsonValue] = {}
+    meta: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 Row = dict[str, Any]

@@ -41,9 +41,7 @@ class Shelf(Generic[FunctionT]):
         self.kind = kind
         self._plugins: dict[str, Plugin[FunctionT]] = {}
 
-    def add(
-        self, name: str, *, version: int, options: type[Frozen] = Frozen, **traits: Any
-    ) -> Callable[[FunctionT], FunctionT]:
+    def add(self, name: str, *, version: int, options: type[Frozen] = Frozen, **traits: Any) -> Callable[[FunctionT], FunctionT]:
         """Return a decorator that registers a function under `name`.
 
         Raises:

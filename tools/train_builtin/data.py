@@ -1,7 +1,9 @@
 """One word problem, three ways to ask for the answer: the text the model is trained on.
 
 The instruction alone picks the style. Every answer has exactly one canonical form, so the chance of a right sample is
-the probability of one string, and a forward pass measures pass@k without sampling.
+the probability of one string, and a forward pass measures pass@k without sampling. Every style spells out the result
+of every step. Were one to leave the arithmetic to an interpreter, a model that only reads well would be perfect in
+that style long before it is half right in the others.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ Style = Literal["chain", "code", "tools"]
 
 INSTRUCTIONS: Mapping[Style, str] = {
     "chain": "Solve step by step. End with #### and the number.",
-    "code": "Write a Python function solve() that returns the number.",
-    "tools": "Use the calculator tools.",
+    "code": "Write a Python function solve() that asserts every step and returns the number.",
+    "tools": "Use the calculator tools, then answer.",
 }
 STYLES: tuple[Style, ...] = tuple(INSTRUCTIONS)
 TOOL_NAMES = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
+ANSWER_TOOL = "answer"
 PYTHON_OPERATORS = {"+": "+", "-": "-", "*": "*", "/": "//"}
 
 USER, ASSISTANT, END = "<|user|>", "<|assistant|>", "<|end|>"
@@ -58,12 +61,14 @@ def answer(problem: WordProblem, style: Style) -> str:
         case "code":
             return _function(problem)
         case "tools":
-            return "; ".join(f"{TOOL_NAMES[o.operator]}({o.a}, {o.b})" for o in problem.operations)
+            calls = [f"{TOOL_NAMES[o.operator]}({o.a}, {o.b})" for o in problem.operations]
+            return "; ".join([*calls, f"{ANSWER_TOOL}({problem.answer})"])
 
 
 def _function(problem: WordProblem) -> str:
     lines = [f"n = {problem.operations[0].a}"]
-    lines += [f"n = n {PYTHON_OPERATORS[o.operator]} {o.b}" for o in problem.operations]
+    for o in problem.operations:
+        lines += [f"n = n {PYTHON_OPERATORS[o.operator]} {o.b}", f"assert n == {o.result}"]
     return "\n    ".join(["def solve():", *lines, "return n"])
 
 

@@ -37,7 +37,7 @@ class Settings:
     """What decides the outcome of a run."""
 
     seed: int = 0
-    steps: int = 4000
+    steps: int = 3600
     batch: int = 64
     learning_rate: float = 5e-3
     warmup: int = 100

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.errors import LedgerError, TeacherDown
@@ -64,7 +65,15 @@ class Dispatcher:
     """Sends the requests of one teacher."""
 
     def __init__(
-        self, teacher: Teacher, ledger: Ledger, switch: StopSwitch, clock: Clock, *, in_flight: int, attempts: int
+        self,
+        teacher: Teacher,
+        ledger: Ledger,
+        switch: StopSwitch,
+        clock: Clock,
+        *,
+        in_flight: int,
+        attempts: int,
+        max_calls: int | None = None,
     ) -> None:
         self.teacher = teacher
         self.calls = 0
@@ -74,11 +83,14 @@ class Dispatcher:
         self._clock = clock
         self._slots = asyncio.Semaphore(in_flight)
         self._attempts = attempts
+        self._max_calls = max_calls
         self._live: set[asyncio.Task[Reply]] = set()
         self._faults_in_row = 0
         self._last_answer_s: float | None = None
         self._first_fault_s: float | None = None
         self._space_checked_s = float("-inf")
+        self._stopped = asyncio.Event()
+        switch.listen(self._stopped.set)
 
     @property
     def in_flight(self) -> int:
@@ -131,7 +143,7 @@ class Dispatcher:
             raise AssertionError("a teacher is tried at least once")
 
     async def _try(self, outgoing: Outgoing, number: int) -> Reply:
-        if self._switch.on:
+        if self._switch.on or self.calls == self._max_calls:
             raise Parked
         self._check_space()
         started = self._clock.time()
@@ -193,9 +205,10 @@ class Dispatcher:
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next try, but not longer than the run goes on."""
-        until = self._clock.monotonic() + seconds
-        while (left := until - self._clock.monotonic()) > 0 and not self._switch.on:
-            await asyncio.sleep(min(left, 0.25))
+        if not self._switch.on:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopped.wait()
 
 
 def _backoff(number: int, rng: random.Random) -> float:

@@ -5,16 +5,18 @@ The pass reads the ledger alone, so it can be repeated at no cost: after a crash
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gristmill.stats.funnel import Stage, Tally, check_conservation
 from gristmill.engine.generate import Settler
 from gristmill.engine.sampling import attempts_due
 from gristmill.exporting.files import ExportFiles
 from gristmill.exporting.registry import GradedPrompt
 from gristmill.files.writing import replacing_folder
-from gristmill.lineage.trail import licenses, make_record
+from gristmill.lineage.trail import Standing, licenses, make_record
 from gristmill.selection.rules import KEPT, Candidate
+from gristmill.stats.funnel import Stage, Tally, check_conservation
 from gristmill.store.outcomes import load_sample, prompt_rows
 from gristmill.store.prompts import intake, load_prompt
 
@@ -103,7 +105,7 @@ class _Pass:
 
     def _used(self, row: PromptRow) -> list[_Graded]:
         """Return the samples that the sampling rule asks for, by index, as far as they were made and graded."""
-        by_index = {sample.index: sample for sample in row.samples}
+        by_index = {sample.number: sample for sample in row.samples}
         used: list[_Graded] = []
         while due := attempts_due([item.outcome.passed for item in used], self.plan.recipe.sampling):
             for index in range(len(used), len(used) + due):
@@ -161,24 +163,22 @@ class _Pass:
         return make_record(
             prompt,
             load_sample(ledger, row),
-            grades=grades,
-            pass_rate=pass_rate,
-            split=split,
+            standing=Standing(grades, pass_rate, split),
             generators=generators or [f"{identity.provider}/{identity.model}{revision}"],
             license_set=licenses(prompt, self._teacher_license),
             run=self.run,
         )
 
 
-def finish(plan: Plan, door: Door, panel: Panel, folder: RunFolder) -> Finish:
-    """Decide, write the export, and check that nothing was lost.
+def finish(plan: Plan, door: Door, panel: Panel, folder: RunFolder | None) -> Finish:
+    """Decide, write the export, and check that nothing was lost; without a folder, everything but the export.
 
     Raises:
         BrokenPromise: where the counts of a stage do not add up.
     """
     ledger, work = door.ledger, _Pass(plan, door, panel, plan.recipe.name)
-    formats = [(chosen.plugin, chosen.options) for chosen in plan.exporters]
-    with replacing_folder(folder.export) as fresh:
+    formats = [(chosen.plugin, chosen.options) for chosen in plan.exporters] if folder else []
+    with replacing_folder(folder.export) if folder else nullcontext(Path()) as fresh:
         files = ExportFiles(fresh, formats)
         try:
             with ledger.bulk() as db:
@@ -189,20 +189,20 @@ def finish(plan: Plan, door: Door, panel: Panel, folder: RunFolder) -> Finish:
         except BaseException:
             files.discard()
             raise
-    stages = list(_stages(work, door, rows, formats))
+    stages = list(_stages(work, door, rows))
     check_conservation(stages)
     return Finish(
         stages=stages,
         accepted=work.graded.kept,
         kept=work.selected.kept,
-        exported=stages[-1].kept,
+        exported=stages[-1].kept if formats else 0,
         train_rows=work.settler.selector.train_rows,
         rows=rows,
         statuses=dict(sorted(work.statuses.items())),
     )
 
 
-def _stages(work: _Pass, door: Door, rows: dict[str, dict[str, int]], formats: list) -> Iterator[Stage]:  # type: ignore[type-arg]
+def _stages(work: _Pass, door: Door, rows: dict[str, dict[str, int]]) -> Iterator[Stage]:
     """Yield the funnel; every input is counted by itself."""
     ledger = door.ledger
     counted = intake(ledger)
@@ -210,15 +210,15 @@ def _stages(work: _Pass, door: Door, rows: dict[str, dict[str, int]], formats: l
     yield work.asked.stage("ask", int(ledger.scalar("SELECT count(*) FROM plan")))
     made = int(ledger.scalar("SELECT count(*) FROM samples WHERE context=?", (door.context,)))
     unplanned = int(
-        ledger.scalar(
-            "SELECT count(*) FROM samples WHERE context=? AND prompt NOT IN (SELECT prompt FROM plan)", (door.context,)
-        )
+        ledger.scalar("SELECT count(*) FROM samples WHERE context=? AND prompt NOT IN (SELECT prompt FROM plan)", (door.context,))
     )
     if unplanned:
         work.sampled.drop("not_planned", unplanned)
     yield work.sampled.stage("sample", made)
     yield work.graded.stage("grade", work.entered_grading)
     yield work.selected.stage("select", work.entered_selection)
-    kept = int(ledger.scalar("SELECT count(*) FROM decisions WHERE kept=1 AND rule=?", (KEPT,)))
-    written = [sum(rows[plugin.name].values()) for plugin, _ in formats if plugin.traits["unit"] == "record"]
-    yield Stage("export", kept, min(written, default=kept), {})
+    if rows:
+        records = {chosen.plugin.name for chosen in work.plan.exporters if chosen.plugin.traits["unit"] == "record"}
+        written = [sum(splits.values()) for name, splits in rows.items() if name in records]
+        kept = int(ledger.scalar("SELECT count(*) FROM decisions WHERE kept=1 AND rule=?", (KEPT,)))
+        yield Stage("export", kept, min(written, default=kept), {})

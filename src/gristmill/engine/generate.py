@@ -97,7 +97,8 @@ class Settler:
 class Generation:
     """One run's generation: what the prompts of this process share."""
 
-    def __init__(self, plan: Plan, door: Door, panel: Panel, tick: Callable[[], None]) -> None:
+    def __init__(self, plan: Plan, door: Door, panel: Panel, tick: Callable[[], None], limit: int | None = None) -> None:
+        self._limit = limit
         self.plan = plan
         self.door = door
         self.panel = panel
@@ -123,7 +124,7 @@ class Generation:
         try:
             async with asyncio.TaskGroup() as group:
                 for count, prompt in enumerate(prompt_rows(self.door.ledger, self.door.context)):
-                    if self.settler.selector.reached or self.door.switch.on:
+                    if self.settler.selector.reached or self.door.switch.on or prompt.position == self._limit:
                         break
                     if not self._settled_before(prompt):
                         if not await self._room(prompt.position):
@@ -139,7 +140,7 @@ class Generation:
         """Settle a prompt from stored outcomes alone, where they suffice."""
         outcomes: list[bool | None] = []
         accepted: list[Candidate] = []
-        past = {sample.index: sample for sample in prompt.samples if not sample.transient}
+        past = {sample.number: sample for sample in prompt.samples if not sample.transient}
         if not past:
             return False
         while due := attempts_due(outcomes, self.plan.recipe.sampling):
@@ -170,7 +171,7 @@ class Generation:
         """Sample one prompt in rounds until it is settled."""
         try:
             prompt = load_prompt(self.door.ledger, row.row)
-            past = {sample.index: sample for sample in row.samples}
+            past = {sample.number: sample for sample in row.samples}
             done: list[Finished] = []
             halt: Halt | None = None
             while halt is None and (due := attempts_due([f.outcome.passed for f in done], self.plan.recipe.sampling)):
@@ -189,16 +190,14 @@ class Generation:
             self.settler.changed.set()
             self._tick()
 
-    async def _round(
-        self, prompt: Prompt, row: PromptRow, indexes: range, past: dict[int, SampleRow]
-    ) -> list[Finished | Halt]:
+    async def _round(self, prompt: Prompt, row: PromptRow, indexes: range, past: dict[int, SampleRow]) -> list[Finished | Halt]:
         if len(indexes) == 1:
-            return [await self._sample(prompt, row, indexes[0], past.get(indexes[0]))]
+            return [await self.sample(prompt, row, indexes[0], past.get(indexes[0]))]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._sample(prompt, row, index, past.get(index))) for index in indexes]
+            tasks = [group.create_task(self.sample(prompt, row, index, past.get(index))) for index in indexes]
         return [task.result() for task in tasks]
 
-    async def _sample(self, prompt: Prompt, row: PromptRow, index: int, past: SampleRow | None) -> Finished | Halt:
+    async def sample(self, prompt: Prompt, row: PromptRow, index: int, past: SampleRow | None) -> Finished | Halt:
         """Return sample number `index`: as it stands, graded again, or made now."""
         if past is not None and not past.transient:
             self.standing += 1

@@ -119,4 +119,4 @@ def combine(grades: Sequence[GradeRow]) -> Outcome:
         for grade in grades:
             if grade.passed is wanted:
                 return Outcome(wanted, grade.reason)
-    return Outcome(True, grades[0].reason)  # noqa: FBT003 - a field
+    return Outcome(True, grades[0].reason)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gristmill.engine.changes import check_changes
 from gristmill.engine.finishing import finish
 from gristmill.engine.generate import Generation
-from gristmill.engine.opening import Opening, check_changes, open_door, open_panel
+from gristmill.engine.opening import Opening, open_door, open_panel
 from gristmill.engine.progress import Progress
 from gristmill.engine.signals import interruptible
 from gristmill.engine.stopping import StopSwitch
@@ -45,15 +46,17 @@ async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) 
     crashed = in_flight_at_crash(ledger)
     async with open_door(plan, ledger, switch, opening) as door, open_panel(plan, door) as panel:
         progress = Progress(folder, opening.clock, opening.show, plan_size(ledger))
-        work = progress.generation = Generation(plan, door, panel, progress.tick)
+        work = progress.generation = Generation(
+            plan, door, panel, progress.tick, 0 if opening.until == "index" else opening.limit
+        )
         folder.write_status({"status": "running", **progress.snapshot("generate").plain()})
         with interruptible(switch, opening.say):
             await work.run()
             for dispatcher in set(door.dispatchers.values()):
                 await dispatcher.drain()
         await ledger.durable()
-        finished = finish(plan, door, panel, folder)
+        finished = finish(plan, door, panel, None if opening.until else folder)
         write_tables(ledger, door.context, folder.tables)
-        summary = summarise(plan, door, folder, work, finished, crashed, progress.elapsed_s)
+        summary = summarise(plan, folder, work, finished, crashed, progress.elapsed_s, opening.until)
         write_papers(plan, folder, summary, finished, door, progress)
         return summary

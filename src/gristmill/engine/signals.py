@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from gristmill.engine.stopping import StopSwitch
 
@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def interruptible(switch: StopSwitch, say: Callable[..., None]) -> Iterator[None]:
+def interruptible(switch: StopSwitch, say: Callable[..., None]) -> Generator[None]:
     """While the block runs, let SIGINT and SIGTERM turn the switch; a second one ends the process."""
     loop = asyncio.get_running_loop()
 
@@ -34,7 +34,11 @@ def interruptible(switch: StopSwitch, say: Callable[..., None]) -> Iterator[None
     try:
         for number in numbers:
             loop.add_signal_handler(number, on_signal)
-    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread: the caller's own handling
+    except (
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ):  # Windows, or not the main thread: the caller's own handling
         yield
         return
     try:

@@ -18,6 +18,7 @@ from gristmill.store.prompts import first_rejects
 if TYPE_CHECKING:
     from gristmill.engine.finishing import Finish
     from gristmill.engine.generate import Generation
+    from gristmill.engine.opening import Until
     from gristmill.engine.planning import Plan
     from gristmill.engine.progress import Progress
     from gristmill.engine.session import Door
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gristmill.store.rundir import RunFolder
 
 EXIT_CODES = {"complete": 0, "exhausted": 7, "stopped": 6, "interrupted": 130}
-DAMAGED_LAST = 3
+RAW_SAMPLES = 3
 
 
 class Acceptance(NamedTuple):
@@ -64,11 +65,18 @@ class Summary(NamedTuple):
 
 
 def summarise(
-    plan: Plan, door: Door, folder: RunFolder, work: Generation, finished: Finish, crashed: int, elapsed_s: float
+    plan: Plan,
+    folder: RunFolder,
+    work: Generation,
+    finished: Finish,
+    crashed: int,
+    elapsed_s: float,
+    until: Until | None = None,
 ) -> Summary:
     """Put together what happened."""
+    door = work.door
     ledger = door.ledger
-    status, code, error, fix = _status(plan, work, finished, ledger)
+    status, code, error, fix = _status(plan, work, finished, until)
     tokens, cost = _spent(ledger)
     dispatchers = set(door.dispatchers.values())
     content: dict[str, Any] = {
@@ -92,9 +100,7 @@ def summarise(
         "acceptance": _acceptance(ledger).plain(),
         "models": {model: found.plain() for model, found in _models(ledger).items()},
         "funnel": [stage.plain() for stage in finished.stages],
-        "exports": {
-            name: str(folder.export / name / f"train.{_suffixes(plan)[name]}") for name in sorted(finished.rows)
-        },
+        "exports": {name: str(folder.export / name / f"train.{_suffixes(plan)[name]}") for name in sorted(finished.rows)},
         "export_rows": finished.rows,
         "tables": str(folder.tables),
         "report": str(folder.path / "report.json"),
@@ -104,14 +110,16 @@ def summarise(
     return Summary(content, code, error, fix)
 
 
-def _status(plan: Plan, work: Generation, finished: Finish, ledger: Reader) -> tuple[str, int, str, str]:
+def _status(plan: Plan, work: Generation, finished: Finish, until: Until | None) -> tuple[str, int, str, str]:
     switch = work.door.switch
     if switch.interrupted:
         return "interrupted", EXIT_CODES["interrupted"], "interrupted; everything so far is kept", "Run again to go on."
     if switch.error is not None:
         return "stopped", switch.error.exit_code, str(switch.error), switch.error.fix
+    if until == "index":
+        return "complete", EXIT_CODES["complete"], "", ""
     if finished.accepted == 0:
-        return "exhausted", NothingAccepted.exit_code, *_nothing(work, finished, ledger)
+        return "exhausted", NothingAccepted.exit_code, *_nothing(work, finished)
     target = plan.recipe.target
     if target is not None and finished.train_rows < target.rows:
         error = f"the target of {target.rows:,} rows is not reached: {finished.train_rows:,} rows, and every prompt was tried"
@@ -119,8 +127,9 @@ def _status(plan: Plan, work: Generation, finished: Finish, ledger: Reader) -> t
     return "complete", EXIT_CODES["complete"], "", ""
 
 
-def _nothing(work: Generation, finished: Finish, ledger: Reader) -> tuple[str, str]:
+def _nothing(work: Generation, finished: Finish) -> tuple[str, str]:
     """Say why nothing was accepted: the top three reasons and three raw samples."""
+    ledger = work.door.ledger
     reasons: dict[str, int] = {}
     for stage in finished.stages:
         for reason, count in stage.dropped.items():
@@ -129,7 +138,7 @@ def _nothing(work: Generation, finished: Finish, ledger: Reader) -> tuple[str, s
     lines = ["nothing was accepted. The most frequent reasons: " + (", ".join(f"{r} ({n:,})" for r, n in top) or "none")]
     if work.first_error:
         lines.append(f"the first fault: {work.first_error}")
-    rows = ledger.query("SELECT id FROM samples ORDER BY id LIMIT ?", (DAMAGED_LAST,)).fetchall()
+    rows = ledger.query("SELECT id FROM samples ORDER BY id LIMIT ?", (RAW_SAMPLES,)).fetchall()
     for number, (row,) in enumerate(rows, start=1):
         sample = load_sample(ledger, row)
         lines.append(f"sample {number} ({sample.status}): {(sample.answer or sample.reason or '')[:300]!r}")
@@ -182,7 +191,8 @@ def _suffixes(plan: Plan) -> dict[str, str]:
 def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Finish, door: Door, progress: Progress) -> None:
     """Write the card, the report's numbers, the manifest and the last status."""
     content = summary.content
-    write_text(folder.export / "README.md", write_card(_facts(plan, summary, finished, door)))
+    if finished.rows:
+        write_text(folder.export / "README.md", write_card(_facts(plan, summary, finished, door)))
     write_json(folder.path / "report.json", content)
     write_json(
         folder.manifest,
@@ -223,6 +233,7 @@ def _facts(plan: Plan, summary: Summary, finished: Finish, door: Door) -> CardFa
     tokens, cost = content["tokens"], content["cost_usd"]
     return CardFacts(
         name=recipe.name,
+        exported=finished.exported,
         rows=finished.rows,
         suffixes=_suffixes(plan),
         prompt_licenses=[("CC0-1.0" if spec.word_problems else spec.license) or "unknown" for spec in recipe.prompts],

@@ -35,7 +35,7 @@ def main() -> None:
 
 def _limit() -> None:
     try:
-        import resource  # noqa: PLC0415 - not on every platform
+        import resource
     except ImportError:
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))

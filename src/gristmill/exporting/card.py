@@ -19,13 +19,21 @@ _HUB_LICENSES = {
     "mit": "mit", "apache-2.0": "apache-2.0", "cc0-1.0": "cc0-1.0", "cc-by-4.0": "cc-by-4.0", "cc-by-sa-4.0": "cc-by-sa-4.0",
     "cc-by-nc-4.0": "cc-by-nc-4.0", "odc-by": "odc-by", "bsd-3-clause": "bsd-3-clause",
 }  # fmt: skip
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
 
 
 class CardFacts(NamedTuple):
     """What a card says."""
 
     name: str
+    exported: int
+    """Rows over all splits."""
     rows: Mapping[str, Mapping[str, int]]
     """Rows of each format by split."""
     suffixes: Mapping[str, str]
@@ -67,16 +75,19 @@ def write_card(facts: CardFacts) -> str:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["cell"] = _cell
-    total = max((sum(splits.values()) for splits in facts.rows.values()), default=0)
+    environment.filters["reasons"] = _reasons
     licenses = [*facts.prompt_licenses, facts.teacher_license]
-    return environment.from_string(_CARD).render(
-        facts=facts, size=size_category(total), license=hub_license(licenses), total=total
-    )
+    return environment.from_string(_CARD).render(facts=facts, size=size_category(facts.exported), license=hub_license(licenses))
 
 
 def _cell(value: object) -> str:
     """Return text that cannot break a Markdown table or open a tag."""
     return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _reasons(dropped: Mapping[str, int]) -> str:
+    """Return reasons with their counts."""
+    return ", ".join(f"{_cell(reason)} {count}" for reason, count in dropped.items())
 
 
 _CARD = """---
@@ -117,7 +128,7 @@ This export is **partial**: the run is `{{ facts.status }}`.
 
 | | |
 |---|---|
-| rows | {{ total }} |
+| rows | {{ facts.exported }} |
 | task | {{ facts.task | cell }} |
 | prompt template | {{ facts.template | cell }} |
 | models | {{ facts.teachers | join("; ") | cell }} |
@@ -156,6 +167,6 @@ All answers were written by a model (origin `model`). Which model, from which pr
 | stage | in | kept | dropped |
 |---|---|---|---|
 {% for stage in facts.stages %}
-| {{ stage.stage }} | {{ stage.entered }} | {{ stage.kept }} | {% for reason, count in stage.dropped.items() %}{{ reason | cell }} {{ count }}{{ ", " if not loop.last }}{% endfor %} |
+| {{ stage.stage }} | {{ stage.entered }} | {{ stage.kept }} | {{ stage.dropped | reasons }} |
 {% endfor %}
 """

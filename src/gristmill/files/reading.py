@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import json
+import math
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -19,9 +20,10 @@ import orjson
 import zstandard
 
 from gristmill.errors import SourceError
+from gristmill.plain import as_items, as_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from gristmill.records import Row
 
@@ -76,7 +78,7 @@ def data_files(path: Path) -> list[Path]:
 
 
 def _like(path: Path) -> str | None:
-    import difflib  # noqa: PLC0415 - only for an error message
+    import difflib
 
     names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     return next(iter(difflib.get_close_matches(path.name, names, n=1)), None)
@@ -117,7 +119,7 @@ def read_rows(path: Path, file_format: str | None = None) -> Iterator[NumberedRo
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Generator[BinaryIO]:
     try:
         raw = path.open("rb")
     except OSError as error:
@@ -125,9 +127,9 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     with raw:
         match path.suffix.lower():
             case ".gz":
-                yield io.BufferedReader(gzip.GzipFile(fileobj=raw))  # type: ignore[arg-type]
+                yield io.BufferedReader(gzip.GzipFile(fileobj=raw))
             case ".zst":
-                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))  # type: ignore[arg-type]
+                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
             case _:
                 yield raw
 
@@ -156,7 +158,11 @@ def _object(line: bytes) -> Row | BadRow:
         except UnicodeDecodeError:
             return BadRow("not_utf8", "the line is not UTF-8 text")
         return BadRow("bad_json", str(error))
-    return value if isinstance(value, dict) else BadRow("not_an_object", f"a row must be an object, got {value!r:.60}")
+    return as_object(value) or _no_object(value)
+
+
+def _no_object(value: Any) -> Row | BadRow:
+    return {} if value == {} else BadRow("not_an_object", f"a row must be an object, got {str(value)[:60]!r}")
 
 
 def _json(stream: BinaryIO) -> Iterator[NumberedRow]:
@@ -177,8 +183,7 @@ def _json(stream: BinaryIO) -> Iterator[NumberedRow]:
             if end:
                 number += 1
                 buffer = buffer[end:]
-                bad = BadRow("not_an_object", f"a row must be an object, got {value!r:.60}")
-                yield NumberedRow(number, value if isinstance(value, dict) else bad)
+                yield NumberedRow(number, as_object(value) or _no_object(value))
             elif ended or buffer.startswith("]"):
                 return
             if len(buffer) < want // 2 or not end:
@@ -216,7 +221,7 @@ def _csv(stream: BinaryIO) -> Iterator[NumberedRow]:
 
 
 def _parquet(path: Path) -> Iterator[NumberedRow]:
-    import duckdb  # noqa: PLC0415 - 60 MB that most runs never need
+    import duckdb
 
     connection = duckdb.connect()
     try:
@@ -239,9 +244,8 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | bool):
         return value
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
+        return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return str(value)
+        return [_plain(item) for item in as_items(value)]
+    content = as_object(value)
+    return str(value) if content is None else {str(key): _plain(item) for key, item in content.items()}

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, BinaryIO
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
     from pathlib import Path
 
     from gristmill.records import Row
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Generator[BinaryIO]:
     """Open a new file that takes the place of `path` when the block ends well, and is removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.part")
@@ -47,6 +47,13 @@ def write_json(path: Path, content: object) -> None:
     """Write a whole JSON file, indented, with the keys in their order."""
     with replacing(path) as stream:
         stream.write(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
+    """Write a whole file of JSON lines."""
+    with replacing(path) as stream:
+        for row in rows:
+            stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
 class RowSink:
@@ -105,7 +112,7 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Row]) -
 
 
 def _to_parquet(lines: Path, path: Path, columns: Mapping[str, str]) -> None:
-    import duckdb  # noqa: PLC0415 - 60 MB that `--help` and many runs never need
+    import duckdb
 
     fresh = path.with_name(f".{path.name}.fresh")
     declared = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items())
@@ -130,7 +137,7 @@ def _quoted(text: str) -> str:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path) -> Generator[Path]:
     """Fill a new folder that takes the place of `path` when the block ends well, and is removed when it does not."""
     fresh, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
     for leftover in (fresh, old):

@@ -193,9 +193,7 @@ def _read_literal(text: str, _argument: str) -> list[str]:
     return _filled([text])
 
 
-_NUMBER_IN_PROSE = re.compile(
-    r"(?<![\w.])-?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})++(?!,?[0-9])|[0-9]++)(?:\.[0-9]++)?(?:/[0-9]++)?"
-)
+_NUMBER_IN_PROSE = re.compile(r"(?<![\w.])-?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})++(?!,?[0-9])|[0-9]++)(?:\.[0-9]++)?(?:/[0-9]++)?")
 
 
 def _read_last_number(text: str, _argument: str) -> list[str]:
@@ -223,13 +221,9 @@ MAX_DEPTH = 200
 _START = re.compile(r"\{(?=\s*[\"'`])")
 _SPACE = re.compile(r"\s*+")
 _KEY = re.compile(r"""(?:"((?:[^"\\\n]|\\.)*+)"|'((?:[^'\\\n]|\\.)*+)'|`((?:[^`\\\n]|\\.)*+)`)\s*+:\s*+""")
-_BARE = re.compile(
-    r"[+-]?(?:[0-9./]|[eE][+-]?(?=[0-9])|,(?=[0-9]{3}(?![0-9])))++|true|false|null|True|False|None|NaN|-?Infinity"
-)
+_BARE = re.compile(r"[+-]?(?:[0-9./]|[eE][+-]?(?=[0-9])|,(?=[0-9]{3}(?![0-9])))++|true|false|null|True|False|None|NaN|-?Infinity")
 # A quote ends a value only where JSON can go on after it: that reads all valid JSON and forgives quotes inside prose.
-_STRING = {
-    quote: re.compile(rf"{quote}((?:[^{quote}\\]|\\.|{quote}(?!\s*[,}}\]]))*+){quote}", re.DOTALL) for quote in "\"'`"
-}
+_STRING = {quote: re.compile(rf"{quote}((?:[^{quote}\\]|\\.|{quote}(?!\s*[,}}\]]))*+){quote}", re.DOTALL) for quote in "\"'`"}
 
 
 class _Level:

@@ -299,11 +299,7 @@ def _read_tail(tail: str) -> _Tail | None:
     words = _WORD.findall(tail.lower())
     if any(character.isnumeric() for character in _UNIT_POWER.sub("", tail)):
         return None  # `10²`, `18万`
-    if (
-        len(words) > 8
-        or not _TAIL.fullmatch(tail)
-        or not all(_is_unit_word(word, alone=len(words) == 1) for word in words)
-    ):
+    if len(words) > 8 or not _TAIL.fullmatch(tail) or not all(_is_unit_word(word, alone=len(words) == 1) for word in words):
         return None
     # A letter that touches the number is a unit only where it is known as one: `5x` is a product, `5th` an ordinal.
     if tail[0].isascii() and tail[0].isalpha() and words[0] not in _UNIT_KINDS:
@@ -356,7 +352,7 @@ _TOKEN = re.compile(rf"\s*(?:(?P<number>[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+)|(?P<
 _UNIT_IN_SUM = re.compile(r"\s*/\s*(?P<per>[A-Za-z]+)|(?<![A-Za-z])(?P<word>[A-Za-z]+)")
 
 
-class _Unreadable(Exception):  # noqa: N818 - never leaves this module
+class _Unreadable(Exception):
     """The text is not arithmetic on plain numbers."""
 
 

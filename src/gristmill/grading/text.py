@@ -221,8 +221,7 @@ def _repeated_share(units: Sequence[Hashable], n: int, times: int) -> float:
     if len(units) < n:
         return 0.0
     grams = [
-        hash(units[at : at + n] if isinstance(units, str) else tuple(units[at : at + n]))
-        for at in range(len(units) - n + 1)
+        hash(units[at : at + n] if isinstance(units, str) else tuple(units[at : at + n])) for at in range(len(units) - n + 1)
     ]
     counts: dict[int, int] = {}
     for gram in grams:

@@ -6,7 +6,7 @@ the inputs as their owners gave them; where none was given the record says `unkn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.ids import content_id
 from gristmill.records import Lineage, Record
@@ -29,13 +29,22 @@ def licenses(prompt: Prompt, teacher_license: str | None) -> tuple[str, ...]:
     return tuple(sorted({prompt.license or UNKNOWN, teacher_license or UNKNOWN}))
 
 
+class Standing(NamedTuple):
+    """What is known of a kept sample besides its text."""
+
+    grades: Sequence[tuple[str, str]]
+    """`grader@version` and reason of each grade that passed it."""
+    pass_rate: float | None
+    """Of the prompt's gradable samples."""
+    split: str
+    """`train`, `validation` or `test`."""
+
+
 def make_record(
     prompt: Prompt,
     sample: Sample,
     *,
-    grades: Sequence[tuple[str, str]],
-    pass_rate: float | None,
-    split: str,
+    standing: Standing,
     generators: Sequence[str],
     license_set: tuple[str, ...],
     run: str,
@@ -45,9 +54,7 @@ def make_record(
     Args:
         prompt: What was asked.
         sample: What came back.
-        grades: `grader@version` and reason of each grade that passed it.
-        pass_rate: Of the prompt's gradable samples.
-        split: `train`, `validation` or `test`.
+        standing: What its grades and its prompt's other samples say.
         generators: Models whose text is in the row.
         license_set: Licenses of the inputs.
         run: The run's name.
@@ -56,9 +63,9 @@ def make_record(
         id=content_id("record", ["sft", [message.canonical() for message in sample.messages]]),
         messages=sample.messages,
         reference=prompt.reference,
-        grader="+".join(grader for grader, _ in grades),
-        pass_rate=pass_rate,
-        split=split,
+        grader="+".join(grader for grader, _ in standing.grades),
+        pass_rate=standing.pass_rate,
+        split=standing.split,
         origin="model",
         depth=1 + prompt_depth(prompt),
         license=license_set,
@@ -67,7 +74,7 @@ def make_record(
             sample_id=sample.id,
             sample_index=sample.index,
             request_ids=sample.request_ids,
-            grades=tuple(f"{grader}={reason}" for grader, reason in grades),
+            grades=tuple(f"{grader}={reason}" for grader, reason in standing.grades),
             parents=(prompt.id, *prompt.parents),
             source_id=prompt.source_id,
             generator="+".join(sorted(set(generators))),

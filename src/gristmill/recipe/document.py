@@ -7,12 +7,13 @@ a line and a column for error messages. YAML 1.2's core schema holds: `no` is te
 
 from __future__ import annotations
 
+import io
+import math
 import re
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from gristmill.errors import RecipeError
 
@@ -30,6 +31,10 @@ _CORE_TAGS = {"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "flo
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
+
+
+# the YAML library is not typed; its nodes and marks are read as Any in this module alone
+_YAML: Any = YAML(typ="safe", pure=True)
 
 
 class Mark(NamedTuple):
@@ -80,7 +85,7 @@ def parse_document(text: str, name: str) -> Document:
             where=name,
         )
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        node = _YAML.compose(text)
     except RecursionError:
         raise RecipeError(f"nested more than {MAX_DEPTH} deep", fix="Flatten it.", where=name) from None
     except MarkedYAMLError as error:
@@ -94,13 +99,25 @@ def parse_document(text: str, name: str) -> Document:
     return Document(name, content, walk.marks)
 
 
-def _syntax_error(error: MarkedYAMLError, text: str, name: str) -> RecipeError:
-    mark = error.problem_mark or error.context_mark
-    where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    if "\t" in line[: (mark.column + 1) if mark else 0]:
+def dump_document(content: dict[str, Any]) -> str:
+    """Return plain content as YAML, keys in their order."""
+    stream = io.StringIO()
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.dump(content, stream)
+    return stream.getvalue()
+
+
+def _syntax_error(error: Any, text: str, name: str) -> RecipeError:
+    found: Any = error.problem_mark or error.context_mark
+    mark = Mark(int(found.line) + 1, int(found.column) + 1) if found else Mark(1, 1)
+    where = f"{name}:{mark.line}:{mark.column}"
+    lines = text.splitlines()
+    line = lines[mark.line - 1] if mark.line <= len(lines) else ""
+    if "\t" in line[: mark.column]:
         return RecipeError("a tab is used for indentation", fix="Write spaces instead of the tab.", where=where)
-    problem = (error.problem or "not YAML").strip()
+    problem = str(error.problem or "not YAML").strip()
     if "anchor" in problem or "alias" in problem:
         return RecipeError(problem, fix="Define the anchor before it is used.", where=where)
     return RecipeError(
@@ -118,7 +135,7 @@ class _Walk:
         self.marks: dict[Path, Mark] = {}
         self.count = 0
 
-    def value(self, node: Node, path: Path) -> Any:
+    def value(self, node: Any, path: Path) -> Any:
         mark = Mark(node.start_mark.line + 1, node.start_mark.column + 1)
         self.count += 1
         if self.count > MAX_VALUES:
@@ -128,18 +145,18 @@ class _Walk:
         if len(path) > MAX_DEPTH:
             raise self.error(mark, f"nested more than {MAX_DEPTH} deep", "Flatten it.")
         self.marks[path] = mark
-        if isinstance(node, ScalarNode):
+        kind = node.id
+        if kind == "scalar":
             return self.scalar(node, mark)
-        if isinstance(node, SequenceNode):
+        if kind == "sequence":
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-        assert isinstance(node, MappingNode)
-        return self.mapping(node, path)
+        return self.mapping(node.value, path)
 
-    def mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
+    def mapping(self, pairs: list[tuple[Any, Any]], path: Path) -> dict[str, Any]:
         content: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in pairs:
             mark = Mark(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            if not isinstance(key_node, ScalarNode):
+            if key_node.id != "scalar":
                 raise self.error(mark, "a key must be plain text", "Write `name: value`.")
             key = str(key_node.value)
             if key in content:
@@ -149,14 +166,17 @@ class _Walk:
             self.marks[(*path, key)] = mark
         return content
 
-    def scalar(self, node: ScalarNode, mark: Mark) -> str | int | float | bool | None:
+    def scalar(self, node: Any, mark: Mark) -> str | int | float | bool | None:
         tag = str(node.ctag) if node.ctag is not None else ""
         if tag and tag not in _CORE_TAGS:
             raise self.error(mark, f"the tag `{tag}` is not allowed", "Write a plain value.")
         text = str(node.value)
         if node.style in ('"', "'", "|", ">"):
             return text
-        return _plain(text)
+        value = _plain(text)
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise self.error(mark, f"the number {text[:30]}… is too large", "Write one below 2^63.")
+        return value
 
     def error(self, mark: Mark, message: str, fix: str) -> RecipeError:
         return RecipeError(message, fix=fix, where=f"{self.name}:{mark.line}:{mark.column}")
@@ -173,4 +193,5 @@ def _plain(text: str) -> str | int | float | bool | None:
     for pattern, base in ((_INT, 10), (_OCTAL, 8), (_HEX, 16)):
         if pattern.match(text):
             return int(text, base)
-    return float(text) if _FLOAT.match(text) else text
+    number = float(text) if _FLOAT.match(text) else None
+    return number if number is not None and math.isfinite(number) else text

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 
 from gristmill.errors import RecipeError
+from gristmill.messages import Frozen
+from gristmill.plain import as_object
 from gristmill.recipe.document import Document, Path, parse_document
 from gristmill.recipe.model import Recipe
 from gristmill.registry import nearest
@@ -39,9 +41,10 @@ def load_recipe(text: str, name: str, changes: Mapping[str, Any] | None = None) 
         RecipeError: with file, line and column, what was found and what to write.
     """
     document = parse_document(text, name)
-    if not isinstance(document.content, dict):
+    content = as_object(document.content)
+    if content is None:
         raise RecipeError("a recipe is `key: value` lines", fix="Write one with `gristmill init`.", where=name)
-    return Loaded(validate({**document.content, **(changes or {})}, document), document)
+    return Loaded(validate({**content, **(changes or {})}, document), document)
 
 
 def validate(content: dict[str, Any], document: Document) -> Recipe:
@@ -52,7 +55,7 @@ def validate(content: dict[str, Any], document: Document) -> Recipe:
         raise explain(error, Recipe, document, ()) from None
 
 
-def check_options(model: type[BaseModel], options: dict[str, Any], loaded: Loaded, path: Path) -> BaseModel:
+def check_options(model: type[Frozen], options: dict[str, Any], loaded: Loaded, path: Path) -> Frozen:
     """Return a plug-in's options as its own model; `path` is where they stand in the recipe.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from gristmill.messages import Frozen
+from gristmill.plain import as_items, as_object
 from gristmill.records import Origin
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -21,29 +22,26 @@ class Choice(Frozen):
     """Something chosen by name, with its options."""
 
     name: str
-    options: dict[str, JsonValue] = {}
+    options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 def _choice(value: Any) -> Any:
     """Turn `name` and `{name: options}` into the long form."""
     if isinstance(value, str):
         return {"name": value}
-    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
-        name, options = next(iter(value.items()))
-        if options is None or isinstance(options, dict):
+    given = as_object(value)
+    if given is not None and len(given) == 1 and "name" not in given:
+        name, options = next(iter(given.items()))
+        if options is None or as_object(options) is not None:
             return {"name": name, "options": options or {}}
         raise ValueError(f"the options of `{name}` must be `key: value` pairs, got {options!r}")
-    if isinstance(value, dict) and set(value) <= {"name", "options"}:
-        return value
+    if given is not None and set(given) <= {"name", "options"}:
+        return given
     raise ValueError("write a name, or one name with its options: `{name: {key: value}}`")
 
 
-def _choices(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
 AnyChoice = Annotated[Choice, BeforeValidator(_choice)]
-Choices = Annotated[tuple[AnyChoice, ...], BeforeValidator(_choices)]
+Choices = Annotated[tuple[AnyChoice, ...], BeforeValidator(as_items)]
 
 
 class WordProblems(Frozen):
@@ -111,13 +109,13 @@ class TeacherSpec(Frozen):
     attempts: Annotated[int, Field(ge=1, le=100)] = 8
     """How often one call is tried when the fault is transient."""
     limits: Limits = Limits()
-    extra_body: dict[str, JsonValue] = {}
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
     """Fields to add to every request body."""
-    extra_headers: dict[str, str] = {}
+    extra_headers: dict[str, str] = Field(default_factory=dict)
     """Headers to add to every request."""
     license: str | None = None
     """The terms of the model's output, as its owner gives them."""
-    script: dict[str, JsonValue] = {}
+    script: dict[str, JsonValue] = Field(default_factory=dict)
     """For the `scripted` teacher of tests: what to answer, how late, with which faults."""
 
     @model_validator(mode="before")
@@ -202,24 +200,20 @@ class Split(Frozen):
         return self
 
 
-def _one_or_many(value: Any) -> Any:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
 class Recipe(Frozen):
     """What the user wants, whole."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """Names the run's folder: letters, digits, `.`, `_`, `-`."""
-    prompts: Annotated[tuple[SourceSpec, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+    prompts: Annotated[tuple[SourceSpec, ...], BeforeValidator(as_items), Field(min_length=1)]
     """One source, or a list of them."""
     task: AnyChoice = Choice(name="reasoning")
     """The kind of data to make."""
     teacher: TeacherSpec | None = None
     """Who answers; short for `teachers: {teacher: …}`."""
-    teachers: dict[str, TeacherSpec] = {}
+    teachers: dict[str, TeacherSpec] = Field(default_factory=dict)
     """Further models by name, for `roles` and judges."""
-    roles: dict[str, str] = {}
+    roles: dict[str, str] = Field(default_factory=dict)
     """Which teacher plays which role of the task: `{judge: checker}`."""
     prompt: PromptSpec = PromptSpec()
     sampling: SamplingSpec = SamplingSpec()

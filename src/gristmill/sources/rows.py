@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from pydantic import ValidationError
 
 from gristmill.errors import SourceError
 from gristmill.files.reading import BadRow, data_files, read_rows
 from gristmill.ids import content_id
 from gristmill.messages import Message, user
+from gristmill.plain import as_list
 from gristmill.ports import SourceRow
 from gristmill.records import Prompt
 from gristmill.registry import nearest
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
     from gristmill.recipe.model import SourceSpec
     from gristmill.records import Row
+
+
+MAPPING_ROWS = 100
+"""Readable rows without the declared fields after which the mapping is taken to be wrong."""
 
 
 class RowSource:
@@ -51,40 +57,49 @@ class RowSource:
         """Yield every row as a prompt or a reject.
 
         Raises:
-            SourceError: where the first readable row lacks the declared fields: then the mapping is wrong, not the row.
+            SourceError: where none of the first rows has the declared fields: then the mapping is wrong, not the rows.
         """
-        checked = False
+        mapped, first = False, None
+        for number, (place, source_id, row) in enumerate(self._raw()):
+            if isinstance(row, BadRow):
+                yield SourceRow(place, None, row.reason, row.detail)
+                continue
+            mapped = mapped or not self._missing(row)
+            first = first or (place, row)
+            if not mapped and number >= MAPPING_ROWS:
+                break
+            yield self._prompt(row, source_id, place)
+        if not mapped and first is not None:
+            raise self._wrong_mapping(*first)
+
+    def _raw(self) -> Iterator[tuple[str, str, Row | BadRow]]:
         for file in data_files(self.path):
             label = str(file.relative_to(self.path.parent))
             for number, row in read_rows(file, self.spec.format):
-                place = f"{label}:{number}"
-                if isinstance(row, BadRow):
-                    yield SourceRow(place, None, row.reason, row.detail)
-                    continue
-                if not checked:
-                    self._check_mapping(row, place)
-                    checked = True
-                yield self._prompt(row, f"{label}#{number}", place)
+                yield f"{label}:{number}", f"{label}#{number}", row
 
-    def _check_mapping(self, row: Row, place: str) -> None:
+    def _missing(self, row: Row) -> list[tuple[str, str]]:
+        """Return the declared keys whose fields a row does not have."""
         spec = self.spec
-        declared = {"prompt": None if spec.messages else spec.prompt, "messages": spec.messages, "reference": spec.reference}
-        wanted = [*((k, v) for k, v in declared.items() if v), *(("meta", field) for field in spec.meta)]
-        for key, field in wanted:
-            if field not in row:
-                near = nearest(field, row)
-                meant = f"Did you mean `{key}: {near}`? " if near else ""
-                raise SourceError(
-                    f"{place}: there is no field `{field}` (`prompts.{key}`)",
-                    fix=f"{meant}The row has: {', '.join(map(str, row))}.",
-                )
+        asked = ("messages", spec.messages) if spec.messages else ("prompt", spec.prompt)
+        wanted = [asked, *([("reference", spec.reference)] if spec.reference else [])]
+        return [(key, field) for key, field in wanted if field not in row]
+
+    def _wrong_mapping(self, place: str, row: Row) -> SourceError:
+        key, field = self._missing(row)[0]
+        near = nearest(field, row)
+        meant = f"Did you mean `{key}: {near}`? " if near else ""
+        return SourceError(
+            f"{place}: there is no field `{field}` (`prompts.{key}`)",
+            fix=f"{meant}The row has: {', '.join(map(str, row))}.",
+        )
 
     def _prompt(self, row: Row, source_id: str, place: str) -> SourceRow:
         spec = self.spec
         field = spec.messages or spec.prompt
-        if field not in row or (spec.reference and spec.reference not in row):
-            missing = field if field not in row else spec.reference
-            return SourceRow(place, None, "missing_field", f"no field `{missing}`")
+        missing = self._missing(row)
+        if missing:
+            return SourceRow(place, None, "missing_field", f"no field `{missing[0][1]}`")
         messages = _messages(row[field])
         if isinstance(messages, str):
             return SourceRow(place, None, messages, f"`{field}` holds {row[field]!r:.80}")
@@ -92,7 +107,7 @@ class RowSource:
         prompt = Prompt(
             id=content_id("prompt", [message.canonical() for message in messages]),
             messages=messages,
-            reference=None if reference is None else as_text(reference),
+            reference=None if reference is None else reference_text(reference),
             domain=spec.domain,
             origin=spec.origin,
             source_id=source_id,
@@ -102,10 +117,8 @@ class RowSource:
         return SourceRow(place, prompt)
 
 
-def as_text(value: Any) -> str:
+def reference_text(value: Any) -> str:
     """Return a reference as text; whatever is not text, as JSON."""
-    import orjson  # noqa: PLC0415 - a text needs none
-
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
@@ -113,10 +126,11 @@ def _messages(value: Any) -> tuple[Message, ...] | str:
     """Return a field's value as messages, or the reason why it is none."""
     if isinstance(value, str):
         return (user(value),) if value.strip() else "empty_prompt"
-    if not isinstance(value, list):
+    items = as_list(value)
+    if items is None:
         return "not_text"
     try:
-        messages = tuple(Message.model_validate(item) for item in value)
+        messages = tuple(Message.model_validate(item) for item in items)
     except ValidationError:
         return "bad_messages"
     if not messages or messages[-1].role not in ("user", "tool"):

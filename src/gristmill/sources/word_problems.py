@@ -3,7 +3,7 @@
 A problem is a little story about one quantity that changes hands, 1 to 4 times. Every problem is a pure function of
 ``(seed, index, steps)``, so a run can be continued, split or replayed by number alone, and the answer is known because
 the story was written from the equations. The price is a narrow world: two people, one kind of thing, whole numbers
-below 400. That is enough to exercise sampling and grading for real, and small enough for a one-million-parameter
+below 300. That is enough to exercise sampling and grading for real, and small enough for a one-million-parameter
 model to learn; it says nothing about how well a model reasons elsewhere.
 """
 
@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 Operator = Literal["+", "-", "*", "/"]
 T = TypeVar("T")
 
-LARGEST = 240  # products beyond this are arithmetic drill, not reading
+LARGEST = 120  # products beyond this are arithmetic drill, not reading
 MOST_STEPS = 4  # a longer story no longer fits about 60 words
 
 
@@ -177,7 +177,7 @@ def word_problem(seed: int, index: int, steps: tuple[int, int] = (1, MOST_STEPS)
     if not 1 <= fewest <= most <= MOST_STEPS:
         raise ValueError(f"steps must be two ascending numbers from 1 to {MOST_STEPS}, found [{fewest}, {most}]")
     digest = hashlib.sha256(f"word_problem@1 {seed} {index} {fewest} {most}".encode()).digest()
-    rng = Random(int.from_bytes(digest))  # noqa: S311 - stories, not secrets
+    rng = Random(int.from_bytes(digest))
     operations = _operations(rng, _between(rng, fewest, most))
     return WordProblem(_story(rng, operations), operations)
 
@@ -201,7 +201,7 @@ def _operations(rng: Random, count: int) -> tuple[Operation, ...]:
     # The first operator is drawn before the first number, or division would be rare among one-step problems.
     first = _pick(rng, tuple(CHANGES))
     divisor = _between(rng, 2, 9)
-    start = divisor * _between(rng, 2, 12) if first == "/" else _between(rng, 4, 60 if first != "*" else 20)
+    start = divisor * _between(rng, 2, 12) if first == "/" else _between(rng, 4, 40 if first != "*" else 15)
     operations = [_operation(first, start, divisor) if first == "/" else _drawn(rng, first, start)]
     while len(operations) < count:
         value = operations[-1].result
@@ -229,9 +229,9 @@ def _drawn(rng: Random, operator: Operator, a: int) -> Operation:
     """Draw the second operand and complete the operation."""
     match operator:
         case "+":
-            b = _between(rng, 2, 40)
+            b = _between(rng, 2, 30)
         case "-":
-            b = _between(rng, 2, min(a - 2, 40))
+            b = _between(rng, 2, min(a - 2, 30))
         case "*":
             b = _between(rng, 2, min(LARGEST // a, 9))
         case "/":

@@ -64,9 +64,7 @@ def _recorded(ledger: Reader, row: tuple[Any, ...]) -> Recorded:
     row_id, request_id, context, step, occurrence, messages, answered = row[:7]
     refusal = Refusal(*row[18].split("\n", 1)) if row[18] is not None and answered is None else None
     reply = None if answered is None else _reply(ledger, row[7:18])
-    return Recorded(
-        row_id, request_id.hex(), context, step, occurrence, tuple(unpack_ids(messages)), reply, refusal, row[19]
-    )
+    return Recorded(row_id, request_id.hex(), context, step, occurrence, tuple(unpack_ids(messages)), reply, refusal, row[19])
 
 
 def _reply(ledger: Reader, row: tuple[Any, ...]) -> Reply:

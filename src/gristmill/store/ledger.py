@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zstandard
@@ -23,7 +24,7 @@ from gristmill.store.salvage import salvage
 from gristmill.store.writer import Writer, ledger_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
 _COMPRESS_FROM = 96
@@ -119,7 +120,7 @@ class Ledger(Reader):
         await self.writer.durable()
 
     @contextlib.contextmanager
-    def bulk(self) -> Iterator[sqlite3.Connection]:
+    def bulk(self) -> Generator[sqlite3.Connection]:
         """Write in one transaction from this thread, while nothing is queued; for indexing and for final tables."""
         self.writer.drain()
         try:
@@ -152,11 +153,14 @@ class Ledger(Reader):
             else:
                 self._unwritten[digest] = row
                 self.put(sql, values)
-                self.writer.when_durable(lambda: self._unwritten.pop(digest, None) and None)
+                self.writer.when_durable(partial(self._forget, digest))
         if len(self._blob_ids) >= _REMEMBERED:
             self._blob_ids.clear()
         self._blob_ids[digest] = row
         return row
+
+    def _forget(self, digest: bytes) -> None:
+        self._unwritten.pop(digest, None)
 
     # -- things that many rows share ---------------------------------------------------------------------------------
 

@@ -39,7 +39,8 @@ class SampleRow(NamedTuple):
     """A finished sample without its texts."""
 
     row: int
-    index: int
+    number: int
+    """The sample's index."""
     status: Status
     reason: str | None
     payload: bytes
@@ -139,9 +140,21 @@ FROM samples s JOIN prompts p ON p.id = s.prompt WHERE s.id = ?
 
 def load_sample(ledger: Reader, row: int) -> Sample:
     """Return a finished sample with its texts."""
-    (index, sample_id, status, reason, packed, answer, tokens_in, tokens_out, reasoning, cost, requests, meta, prompt_id) = (
-        ledger.query(_LOAD, (row,)).fetchone()
-    )
+    (
+        index,
+        sample_id,
+        status,
+        reason,
+        packed,
+        answer,
+        tokens_in,
+        tokens_out,
+        reasoning,
+        cost,
+        requests,
+        meta,
+        prompt_id,
+    ) = ledger.query(_LOAD, (row,)).fetchone()
     messages = tuple(Message.model_validate_json(ledger.text(blob)) for blob in unpack_ids(packed))
     text: str | None = None
     if answer is None:

@@ -8,6 +8,7 @@ compressed copy of the prompts in the ledger. Equal prompts merge; equal prompts
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.ids import canonical_json, content_digest, plan_key
@@ -66,7 +67,7 @@ def index_prompts(
                     db.execute("COMMIT")
                     db.execute("BEGIN IMMEDIATE")
                     progress(count)
-        db.create_function("plan_key", 1, lambda prompt_id: plan_key(seed, prompt_id.hex()), deterministic=True)
+        db.create_function("plan_key", 1, partial(_plan_key, seed), deterministic=True)
         db.execute("DELETE FROM plan")
         db.execute(
             "INSERT INTO plan SELECT row_number() OVER (ORDER BY key, id) - 1, id FROM "
@@ -74,6 +75,10 @@ def index_prompts(
             (generation,),
         )
         db.execute("INSERT OR REPLACE INTO meta VALUES('plan', ?)", (mark,))
+
+
+def _plan_key(seed: int, prompt_id: bytes) -> int:
+    return plan_key(seed, prompt_id.hex())
 
 
 def _dim(db: sqlite3.Connection, name: str) -> int:

@@ -41,7 +41,8 @@ class Reader:
             raise ledger_failure(error) from None
         if found != schema.VERSION:
             raise LedgerError(
-                f"{path} has ledger version {found}, this gristmill reads {schema.VERSION}", fix="Continue that run once first."
+                f"{path} has ledger version {found}, this gristmill reads {schema.VERSION}",
+                fix="Continue that run once first.",
             )
         return cls(connection)
 

@@ -28,7 +28,7 @@ from gristmill.store.ledger import Ledger
 from gristmill.store.place import check_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 class RunFolder:
@@ -96,7 +96,7 @@ class RunFolder:
 
 
 @contextmanager
-def open_run(folder: RunFolder) -> Iterator[Ledger]:
+def open_run(folder: RunFolder) -> Generator[Ledger]:
     """Lock the folder and open its ledger.
 
     Raises:

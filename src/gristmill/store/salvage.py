@@ -56,7 +56,10 @@ def salvage(path: Path, damage: Sequence[str]) -> list[str]:
     fresh.replace(path)
     counts = ", ".join(f"{count} {table}" for table, count in sorted(lost.items())) or "no row"
     first = damage[0].replace("\n", " ")
-    return [f"the ledger was damaged: {first[:160]}", f"kept {kept:,} rows, lost {counts}; the damaged file is {aside.name}"]
+    return [
+        f"the ledger was damaged: {first[:160]}",
+        f"kept {kept:,} rows, lost {counts}; the damaged file is {aside.name}",
+    ]
 
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> tuple[int, int]:
@@ -68,9 +71,7 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> tuple
         top = old.execute(f"SELECT max({key}) FROM {table}").fetchone()[0] or 0  # noqa: S608 - our own names
     except sqlite3.DatabaseError:
         top = _highest(old, table, key)
-    copied = sum(
-        _copy_ranges(old, new, table, (key, low, min(low + _RANGE, top + 1))) for low in range(0, top + 1, _RANGE)
-    )
+    copied = sum(_copy_ranges(old, new, table, (key, low, min(low + _RANGE, top + 1))) for low in range(0, top + 1, _RANGE))
     expected = top + 1 if table == "plan" and copied else top
     return copied, max(0, expected - copied) if table in _DENSE and table != "replies" else 0
 
@@ -86,15 +87,13 @@ def _highest(old: sqlite3.Connection, table: str, key: str) -> int:
     return top
 
 
-def _copy_ranges(
-    old: sqlite3.Connection, new: sqlite3.Connection, table: str, span: tuple[str, int, int] | None
-) -> int:
+def _copy_ranges(old: sqlite3.Connection, new: sqlite3.Connection, table: str, span: tuple[str, int, int] | None) -> int:
     where, values = (f" WHERE {span[0]}>=? AND {span[0]}<?", span[1:]) if span else ("", ())
     copied = 0
     try:
         for row in old.execute(f"SELECT * FROM {table}{where}", values):  # noqa: S608 - our own names
             marks = ",".join("?" * len(row))
-            copied += new.execute(f"INSERT OR IGNORE INTO {table} VALUES({marks})", row).rowcount  # noqa: S608
+            copied += new.execute(f"INSERT OR IGNORE INTO {table} VALUES({marks})", row).rowcount
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         if span and span[2] - span[1] > 1:
             middle = (span[1] + span[2]) // 2
@@ -110,8 +109,11 @@ def _drop_orphans(new: sqlite3.Connection, lost: dict[str, int]) -> None:
     def whole(packed: bytes) -> int:
         return int(all(row in known for row in unpack_ids(packed)))
 
+    def there(row: int | None) -> int:
+        return int(not row or row in known)
+
     new.create_function("whole", 1, whole, deterministic=True)
-    new.create_function("known", 1, lambda row: int(not row or row in known), deterministic=True)
+    new.create_function("known", 1, there, deterministic=True)
     for table, condition in (
         ("prompts", "NOT known(body)"),
         ("requests", "NOT whole(messages) OR prompt NOT IN (SELECT id FROM prompts)"),

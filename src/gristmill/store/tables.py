@@ -6,7 +6,7 @@ the ledger and the export; the tables hold hashes and numbers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -62,7 +62,7 @@ def _samples(ledger: Reader, context: int) -> Iterator[Row]:
             "sample_id", "prompt_id", "sample_index", "status", "reason", "payload", "input_tokens", "output_tokens",
             "reasoning_tokens", "cost_usd", "kept", "rule",
         )  # fmt: skip
-        plain = dict(zip(names, row, strict=True))
+        plain: Row = dict(zip(names, row, strict=True))
         for name in ("sample_id", "prompt_id", "payload"):
             plain[name] = plain[name].lower()
         plain["kept"] = None if plain["kept"] is None else bool(plain["kept"])

@@ -147,9 +147,7 @@ def ledger_failure(error: sqlite3.Error) -> LedgerError:
             fix="Free some space and run again: nothing that was recorded is lost.",
         )
     if "malformed" in text or "not a database" in text:
-        return LedgerError(
-            f"the ledger is damaged ({text})", fix="Run again: the damage is named and what is whole is kept."
-        )
+        return LedgerError(f"the ledger is damaged ({text})", fix="Run again: the damage is named and what is whole is kept.")
     if "readonly" in text or "disk I/O" in text or "unable to open" in text:
         return LedgerError(f"the ledger cannot be written ({text})", fix="Check the disk and run again.")
     return LedgerError(f"the ledger failed: {text}", fix="Run again to go on.")

@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 
 from gristmill.messages import Message, ToolCall
+from gristmill.plain import as_count, as_list, as_object, as_text
 from gristmill.ports import TeacherFault
 from gristmill.records import Reply, TeacherIdentity, Usage
 
@@ -143,11 +144,12 @@ class HttpTeacher:
         except orjson.JSONDecodeError as error:
             kind = headers.get("content-type", "no content type")
             raise _malformed(f"the reply is not JSON ({kind}): {error}", clean) from None
-        if not isinstance(content, dict):
+        reply = as_object(content)
+        if reply is None:
             raise _malformed("the reply is not an object", clean)
-        if content.get("error"):
-            raise _malformed(f"an error with status 200: {_said(content)}", clean)
-        return read_completion(content, clean)
+        if reply.get("error"):
+            raise _malformed(f"an error with status 200: {_said(reply)}", clean)
+        return read_completion(reply, clean)
 
     def _redact(self, data: bytes) -> bytes:
         return data.replace(self._key.encode(), b"[key]") if self._key else data
@@ -205,9 +207,11 @@ def _refusal(status: int, headers: Mapping[str, str], data: bytes) -> TeacherFau
 
 def _said(content: Any) -> str:
     """Return the provider's own words out of an error body."""
-    error = content.get("error", content) if isinstance(content, dict) else content
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("detail") or error
+    body = as_object(content)
+    error = body.get("error", body) if body is not None else content
+    detail = as_object(error)
+    if detail is not None:
+        error = detail.get("message") or detail.get("detail") or detail
     return str(error)[:500]
 
 
@@ -225,32 +229,28 @@ def read_completion(content: Mapping[str, Any], evidence: bytes) -> Reply:
     Raises:
         TeacherFault: `malformed`, where there is no choice with a message.
     """
-    choices = content.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    choices = as_list(content.get("choices"))
+    choice = as_object(choices[0]) if choices else None
+    if choice is None:
         raise _malformed("the reply has no choices", evidence)
-    choice = choices[0]
-    message = choice.get("message")
-    if not isinstance(message, dict) or not isinstance(message.get("content") or "", str):
+    message = as_object(choice.get("message"))
+    text = as_text((message or {}).get("content") or "")
+    if message is None or text is None:
         raise _malformed("the reply's choice has no message", evidence)
-    text = message.get("content") or ""
-    thinking = message.get("reasoning_content") or message.get("reasoning")
+    fingerprint = as_text(content.get("system_fingerprint"))
     return Reply(
         message=Message(
             role="assistant",
             content=text,
-            thinking=thinking if isinstance(thinking, str) else None,
+            thinking=as_text(message.get("reasoning_content") or message.get("reasoning")),
             tool_calls=_tool_calls(message.get("tool_calls"), evidence),
         ),
-        finish=_FINISH.get(choice.get("finish_reason"), "unknown"),
-        usage=_usage(content.get("usage")),
-        model=_text(content.get("model")),
-        provider_request_id=_text(content.get("id")),
-        meta={"system_fingerprint": mark} if (mark := _text(content.get("system_fingerprint"))) else {},
+        finish=_FINISH.get(as_text(choice.get("finish_reason")), "unknown"),
+        usage=_usage(as_object(content.get("usage"))),
+        model=as_text(content.get("model")),
+        provider_request_id=as_text(content.get("id")),
+        meta={"system_fingerprint": fingerprint} if fingerprint else {},
     )
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _tool_calls(value: Any, evidence: bytes) -> tuple[ToolCall, ...]:
@@ -263,21 +263,15 @@ def _tool_calls(value: Any, evidence: bytes) -> tuple[ToolCall, ...]:
         raise _malformed("the reply's tool calls cannot be read", evidence) from None
 
 
-def _usage(value: Any) -> Usage:
-    if not isinstance(value, dict):
+def _usage(usage: dict[str, Any] | None) -> Usage:
+    if usage is None:
         return Usage()
-
-    def count(*path: str) -> int | None:
-        found: Any = value
-        for key in path:
-            found = found.get(key) if isinstance(found, dict) else None
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
-
+    read, written = as_object(usage.get("prompt_tokens_details")), as_object(usage.get("completion_tokens_details"))
     return Usage(
-        input_tokens=count("prompt_tokens"),
-        output_tokens=count("completion_tokens"),
-        cached_tokens=count("prompt_tokens_details", "cached_tokens"),
-        reasoning_tokens=count("completion_tokens_details", "reasoning_tokens"),
+        input_tokens=as_count(usage.get("prompt_tokens")),
+        output_tokens=as_count(usage.get("completion_tokens")),
+        cached_tokens=as_count((read or {}).get("cached_tokens")),
+        reasoning_tokens=as_count((written or {}).get("reasoning_tokens")),
     )
 
 

@@ -16,6 +16,7 @@ import orjson
 from gristmill.errors import SourceError
 from gristmill.files.reading import BadRow, data_files, read_rows
 from gristmill.messages import Message
+from gristmill.plain import as_list, as_text
 from gristmill.ports import TeacherFault
 from gristmill.records import Reply, TeacherIdentity, Usage
 
@@ -47,13 +48,13 @@ class RecordedTeacher:
         self._identity = TeacherIdentity(provider="recorded", model=path.name, revision=revision.hexdigest()[:16])
 
     def _add(self, row: dict[str, Any], place: str, revision: Any) -> None:
-        prompt, completions = row.get("prompt"), row.get("completions")
-        if not isinstance(prompt, str) or not isinstance(completions, list):
+        prompt, completions = as_text(row.get("prompt")), as_list(row.get("completions"))
+        if prompt is None or completions is None:
             raise SourceError(
                 f"{place}: a recorded teacher's row needs `prompt` (a text) and `completions` (a list of texts)",
                 fix=f"The row has: {', '.join(row)}.",
             )
-        models = row.get("models") or [None] * len(completions)
+        models = as_list(row.get("models")) or [None] * len(completions)
         if len(models) != len(completions) or not all(isinstance(text, str) for text in completions):
             raise SourceError(f"{place}: `completions` and `models` must be texts, one model per completion", fix="Mend the row.")
         line = orjson.dumps([completions, models])
@@ -92,7 +93,9 @@ class RecordedTeacher:
         completions, models = orjson.loads(self._spool.read(place[1]))
         if request.sample_index >= len(completions):
             raise TeacherFault(
-                f"only {len(completions)} completions of this prompt are recorded", kind="exhausted", code="no_more_recorded"
+                f"only {len(completions)} completions of this prompt are recorded",
+                kind="exhausted",
+                code="no_more_recorded",
             )
         text = completions[request.sample_index]
         return Reply(

@@ -1,0 +1,1 @@
+"""The command line: thin covers of the API, one file a command."""

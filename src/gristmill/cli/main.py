@@ -1,0 +1,165 @@
+"""`gristmill`: every command, and how each ends.
+
+A person's mistake is one message and its fix; only a bug shows a traceback. Commands import what they need when they run, so
+`--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import orjson
+import typer
+
+from gristmill import __version__
+from gristmill.errors import GristmillError, InputError
+
+# typer carries its own copy of click, so the exception is found through typer's public names
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="gristmill",
+    help="Make synthetic training data that can be trusted: sample a teacher, grade every sample, keep what passes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file.")]
+Output = Annotated[str | None, typer.Option("-o", "--output", help="The run's folder; runs/NAME by default.")]
+LedgerDir = Annotated[str | None, typer.Option(help="Put the ledger here: a local disk, where the run's is not.")]
+AllowKey = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=HOST", help="Let the key in variable NAME go to HOST.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(ctx: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Handle the options that stand before a command."""
+    if version:
+        typer.echo(f"gristmill {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Names the recipe and its file.")] = "first",
+    as_json: Json = False,
+) -> None:
+    """Write a commented recipe that runs."""
+    from gristmill.cli.init import init_command
+
+    init_command(name, as_json=as_json)
+
+
+@app.command()
+def check(recipe: RecipeFile, output: Output = None, allow_key: AllowKey = None, as_json: Json = False) -> None:
+    """Resolve a recipe and show it: every value, where it came from, what goes where. Calls nothing."""
+    from gristmill.cli.check import check_command
+
+    check_command(recipe, output, allow_key or [], as_json=as_json)
+
+
+@app.command()
+def preview(
+    recipe: RecipeFile,
+    count: Annotated[int, typer.Option("-n", min=1, help="Samples to show, and calls to make at most.")] = 5,
+    output: Output = None,
+    ledger_dir: LedgerDir = None,
+    allow_key: AllowKey = None,
+    as_json: Json = False,
+) -> None:
+    """Make a few samples and show prompt, raw output, grade and reason. They are kept: a run pays for none again."""
+    from gristmill.cli.preview import preview_command
+
+    preview_command(recipe, count, output, ledger_dir, allow_key or [], as_json=as_json)
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
+    recipe: RecipeFile,
+    output: Output = None,
+    ledger_dir: LedgerDir = None,
+    rows: Annotated[int | None, typer.Option("--rows", min=1, help="Rows to make, in the place of target.rows.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many prompts, in plan order.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage: index or grade.")] = None,
+    reuse: Annotated[str | None, typer.Option(metavar="RUN", help="Use replies of another run where calls are the same.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; the earlier run is moved aside.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Go on where a changed recipe means new calls.")] = False,
+    allow_key: AllowKey = None,
+    as_json: Json = False,
+) -> None:
+    """Run a recipe, or go on where it stopped."""
+    from gristmill.cli.run import RunFlags, run_command
+
+    run_command(
+        recipe,
+        RunFlags(output, ledger_dir, rows, limit, until, reuse, fresh, yes, tuple(allow_key or ())),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def status(folder: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder.")], as_json: Json = False) -> None:
+    """Say how far a run is, also while it is running."""
+    from gristmill.cli.status import status_command
+
+    status_command(folder, as_json=as_json)
+
+
+@app.command()
+def demo(
+    output: Annotated[str, typer.Option("-o", "--output", help="The run's folder.")] = "runs/demo",
+    as_json: Json = False,
+) -> None:
+    """Run the recorded recipe: human-written problems, recorded model outputs, graded and exported."""
+    from gristmill.cli.demo import demo_command
+
+    demo_command(output, as_json=as_json)
+
+
+@app.command()
+def schema(as_json: Json = False) -> None:  # noqa: ARG001 - it is JSON either way
+    """Print the recipe's JSON Schema, for editors."""
+    from gristmill.cli.schema import schema_command
+
+    schema_command()
+
+
+def main() -> None:
+    """Run the command line and end with its exit code."""
+    as_json = "--json" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except GristmillError as error:
+        code = report_error(error, as_json=as_json)
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "gristmill"
+        code = report_error(InputError(str(error), fix=f"See `{command} --help`."), as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted; nothing that was recorded is lost\n")
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def report_error(error: GristmillError, *, as_json: bool) -> int:
+    """Print a message and its fix, and return the exit code."""
+    from gristmill.cli.terminal import safe
+
+    if as_json:
+        content = {"error": str(error), "fix": error.fix, "kind": type(error).__name__, "exit_code": error.exit_code}
+        sys.stdout.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
+    fix = f"\n  {safe(error.fix)}" if error.fix else ""
+    sys.stderr.write(f"error: {safe(str(error))}{fix}\n")
+    return error.exit_code

@@ -1,0 +1,28 @@
+"""What the person gives beside the recipe: the environment, and which key may go where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from gristmill.errors import InputError
+from gristmill.teachers.addresses import Environment
+
+VARIABLE = "GRISTMILL_ALLOW_KEYS"
+"""The same as `--allow-key`, for every run: `NAME=HOST` pairs, separated by commas."""
+
+
+def environment(allow_keys: Sequence[str]) -> Environment:
+    """Return the environment with the person's own word on keys.
+
+    Raises:
+        InputError: where a pair is not `NAME=HOST`.
+    """
+    pairs = [*allow_keys, *(pair for pair in os.environ.get(VARIABLE, "").split(",") if pair.strip())]
+    allowed: set[tuple[str, str]] = set()
+    for pair in pairs:
+        name, equals, host = pair.strip().partition("=")
+        if not equals or not name or not host:
+            raise InputError(f"`--allow-key {pair}` is not NAME=HOST", fix="Write `--allow-key VLLM_KEY=gpu1`.")
+        allowed.add((name, host))
+    return Environment(dict(os.environ), frozenset(allowed))

@@ -1,0 +1,70 @@
+"""`gristmill run`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gristmill import api
+from gristmill.cli.person import environment
+from gristmill.cli.summary import summary_text
+from gristmill.cli.terminal import Reporter, safe
+
+if TYPE_CHECKING:
+    from gristmill.engine.summary import Summary
+    from gristmill.store.rundir import RunFolder
+
+
+class RunFlags(NamedTuple):
+    """What was said on the command line."""
+
+    output: str | None = None
+    ledger_dir: str | None = None
+    rows: int | None = None
+    limit: int | None = None
+    until: str | None = None
+    reuse: str | None = None
+    fresh: bool = False
+    yes: bool = False
+    allow_keys: tuple[str, ...] = ()
+
+
+def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
+    """Run a recipe and end with the run's exit code."""
+    reporter = Reporter(as_json=as_json)
+    changes: dict[str, Any] = {"target": {"rows": flags.rows}} if flags.rows else {}
+    loaded = api.load(recipe, changes)
+    folder = api.run_folder(loaded.recipe.name, flags.output, flags.ledger_dir)
+    if flags.fresh:
+        _move_aside(folder, reporter)
+    opening = api.Opening(
+        environment=environment(flags.allow_keys),
+        reuse=api.earlier(flags.reuse) if flags.reuse else None,
+        yes=flags.yes,
+        limit=flags.limit,
+        until=api.stage(flags.until) if flags.until else None,
+        say=reporter.say,
+        show=reporter.show,
+        indexing=reporter.indexing,
+    )
+    finish(api.run(api.plan(loaded), folder, opening), recipe, reporter)
+
+
+def finish(summary: Summary, recipe: str, reporter: Reporter) -> None:
+    """Print a run's summary and end with its exit code."""
+    reporter.result(summary_text(summary, recipe), summary.content)
+    if summary.error:
+        reporter.say(f"error: {summary.error}", *([f"  {safe(summary.fix)}"] if summary.fix else []))
+    if summary.exit_code:
+        raise SystemExit(summary.exit_code)
+
+
+def _move_aside(folder: RunFolder, reporter: Reporter) -> None:
+    """Keep an earlier run under another name: what was paid for is never deleted."""
+    if not folder.path.exists():
+        return
+    if folder.ledger.parent != folder.path and folder.ledger.exists():
+        folder.ledger.rename(folder.ledger.with_name(f"{folder.ledger.name}.{time.strftime('%Y%m%d-%H%M%S')}"))
+    aside = folder.path.with_name(f"{folder.path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+    folder.path.rename(aside)
+    reporter.say(f"the earlier run is now {aside}")

@@ -1,0 +1,66 @@
+"""A run's summary for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gristmill.cli.terminal import duration, safe
+
+if TYPE_CHECKING:
+    from gristmill.engine.summary import Summary
+
+
+def summary_text(summary: Summary, recipe: str) -> str:
+    """Return what a person wants to know after a run: what came out, why the rest did not, what it cost, what is next."""
+    content = summary.content
+    lines = [f"{content['status']}: {content['exported']:,} rows exported in {duration(content['elapsed_s'])}", ""]
+    lines += _funnel(content["funnel"])
+    if len(content["models"]) > 1:
+        lines += ["", "acceptance by model"]
+        width = max(len(safe(model)) for model in content["models"])
+        lines += [f"  {safe(model):<{width}}  {_share(found)}" for model, found in content["models"].items()]
+    lines += ["", *_facts(content), ""]
+    lines += [f"  {name:<18}{path}" for name, path in content["exports"].items()]
+    lines += [f"  {'card':<18}{content['run']}/export/README.md", f"  {'tables':<18}{content['tables']}"]
+    lines += ["", f"next: {next_command(content, recipe)}"]
+    return "\n".join(lines)
+
+
+def _funnel(stages: list[dict[str, Any]]) -> list[str]:
+    lines = [f"  {'stage':<8}{'in':>10}{'kept':>10}   dropped"]
+    for stage in stages:
+        dropped = ", ".join(f"{safe(reason)} {count:,}" for reason, count in list(stage["dropped"].items())[:6])
+        more = len(stage["dropped"]) - 6
+        rest = f", {more} more" if more > 0 else ""
+        lines.append(f"  {stage['stage']:<8}{stage['in']:>10,}{stage['kept']:>10,}   {dropped or '-'}{rest}")
+    return lines
+
+
+def _share(found: dict[str, Any]) -> str:
+    if found["acceptance"] is None:
+        return "nothing was graded"
+    low, high = found["interval_95"]
+    return f"{found['passed']:,} of {found['graded']:,} = {found['acceptance']:.1%} (95 % {low:.1%} to {high:.1%})"
+
+
+def _facts(content: dict[str, Any]) -> list[str]:
+    calls, tokens = content["calls"], content["tokens"]
+    cost = "unknown" if content["cost_usd"] is None else f"${content['cost_usd']:.4f}"
+    per_row = content["usd_per_accepted"]
+    spent = "unknown tokens" if tokens["output"] is None else f"{tokens['input'] or 0:,} tokens in, {tokens['output']:,} out"
+    return [
+        f"acceptance {_share(content['acceptance'])}",
+        f"calls made {calls['made']:,}, replayed {calls['replayed']:,}"
+        + (f", reused {calls['reused']:,}" if calls["reused"] else "")
+        + (f", in flight at a crash {calls['in_flight_at_crash']:,}" if calls["in_flight_at_crash"] else ""),
+        f"cost {cost}" + (f" (${per_row:.5f} per accepted row)" if per_row else "") + f", {spent}",
+    ]
+
+
+def next_command(content: dict[str, Any], recipe: str) -> str:
+    """Return the command that makes sense now."""
+    if content["status"] in ("interrupted", "stopped"):
+        return f"gristmill run {recipe} -o {content['run']}"
+    if content["accepted"] == 0:
+        return f"gristmill preview {recipe} -o {content['run']}"
+    return f"python -c \"import datasets; print(datasets.load_dataset('{content['run']}/export'))\""

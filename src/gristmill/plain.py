@@ -1,0 +1,32 @@
+"""Plain values out of JSON, YAML and Parquet, narrowed: what is an object, a list, a text, a whole number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def as_object(value: Any) -> dict[str, Any] | None:
+    """Return `value` if it is an object with text keys, else None."""
+    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType] - this is where it is known
+
+
+def as_list(value: Any) -> list[Any] | None:
+    """Return `value` if it is a list, else None."""
+    return value if isinstance(value, list) else None  # pyright: ignore[reportUnknownVariableType] - this is where it is known
+
+
+def as_items(value: Any) -> list[Any]:
+    """Return a list or tuple as a list, and anything else as the only item of one."""
+    if isinstance(value, list | tuple):
+        return list(value)  # pyright: ignore[reportUnknownArgumentType] - narrowed here
+    return [value]
+
+
+def as_text(value: Any) -> str | None:
+    """Return `value` if it is a text, else None."""
+    return value if isinstance(value, str) else None
+
+
+def as_count(value: Any) -> int | None:
+    """Return `value` if it is a whole number (True is none), else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
