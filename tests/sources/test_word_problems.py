@@ -11,9 +11,9 @@ ALL = list(word_problems(seed=0, count=3000))
 def test_the_first_problem_never_changes():
     problem = word_problem(seed=0, index=0)
     assert problem.text == (
-        "Dora starts the day with 26 pencils. Noah sends her 21 more pencils. Find the number of pencils Dora has now."
+        "Dora starts the day with 18 pencils. Noah sends her 16 more pencils. Find the number of pencils Dora has now."
     )
-    assert problem.equations == ("26+21=47",)
+    assert problem.equations == ("18+16=34",)
 
 
 def test_a_problem_depends_on_seed_index_and_steps_alone():

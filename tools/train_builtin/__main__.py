@@ -8,16 +8,21 @@ import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
-
 from tools.train_builtin.data import STYLES, TEST_SEED, held_out_problems
 from tools.train_builtin.evaluate import Sampler, differing_from_torch, measured
 from tools.train_builtin.export import rounded_model, write_checksums, write_gguf, write_transformers
 from tools.train_builtin.log import STUDENT_PASS1, TEACHER_PASS1, curve, nearest, read_log
+from tools.train_builtin.score import TEMPERATURE
 from tools.train_builtin.tokenizer import trained_tokenizer
 from tools.train_builtin.train import Settings, train
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
+
+    from gristmill.sources.word_problems import WordProblem
 
 HERE = Path(__file__).parent
 MODELS = HERE.parents[1] / "src" / "gristmill" / "assets" / "models"
@@ -47,33 +52,35 @@ def ship(folder: Path, settings: Settings, count: int) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     problems = held_out_problems(TEST_SEED, count, trained_on=int(rows[-1]["step"]) * settings.batch)
     MODELS.mkdir(parents=True, exist_ok=True)
-    card: dict[str, Any] = {
+    models = {name: rounded_model(folder / f"step-{step}.pt") for name, step in steps.items()}
+    for name, model in models.items():
+        write_gguf(model, tokenizer, f"gristmill builtin {name}", MODELS / f"builtin-{name}.f16.gguf")
+    card = {
         "license": "Apache-2.0",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seed": settings.seed,
-        "architecture": "llama",
-        "temperature": 0.8,
+        "temperature": TEMPERATURE,
         "held_out_problems": count,
-        "models": {},
+        "models": {
+            f"builtin-{name}": {"steps": steps[name], **facts(name, model, tokenizer, problems)} for name, model in models.items()
+        },
     }
-    for name, step in steps.items():
-        path = MODELS / f"builtin-{name}.f16.gguf"
-        model = rounded_model(folder / f"step-{step}.pt")
-        write_gguf(model, tokenizer, f"gristmill builtin {name}", path)
-        sampler = Sampler(path)
-        differing = differing_from_torch(sampler, model, tokenizer, problems[:200])
-        card["models"][f"builtin-{name}"] = {
-            "steps": step,
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "greedy_answers_unlike_pytorch": len(differing),
-            "styles": {style: asdict(measured(sampler, problems, style)) for style in STYLES},
-        }
-        print(json.dumps(card["models"][f"builtin-{name}"], indent=2), flush=True)
-    write_transformers(model, tokenizer, MODELS / "builtin-student")
+    print(json.dumps(card, indent=2))
     (MODELS / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    write_transformers(models["student"], tokenizer, MODELS / "builtin-student")
     write_checksums(MODELS)
     shutil.copyfile(folder / "log.csv", HERE / "log.csv")
     (HERE / "curve.svg").write_text(curve(rows, steps))
+
+
+def facts(name: str, model: LlamaForCausalLM, tokenizer: Tokenizer, problems: list[WordProblem]) -> dict[str, Any]:
+    """Measure the GGUF on held-out problems and compare it with the model it was written from."""
+    sampler = Sampler(MODELS / f"builtin-{name}.f16.gguf")
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "greedy_answers_unlike_pytorch": len(differing_from_torch(sampler, model, tokenizer, problems[:200])),
+        "styles": {style: asdict(measured(sampler, problems, style)) for style in STYLES},
+    }
 
 
 if __name__ == "__main__":

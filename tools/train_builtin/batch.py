@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-
 from tools.train_builtin.model import PAD_ID
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
     from tools.train_builtin.data import Example
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import xllamacpp
-
 from tools.train_builtin.check import number_in
 from tools.train_builtin.data import STYLES, Style, example, question
 from tools.train_builtin.model import END_ID
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from gristmill.sources.word_problems import WordProblem
 
 SLOTS = 16
-LONGEST_ANSWER = 80
+LONGEST_ANSWER = 100
 CONTEXT = 256  # tokens a slot
 
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import gguf
 import torch
 from gguf import GGUFWriter
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-
 from tools.train_builtin.data import ASSISTANT, CHAT_TEMPLATE, END, USER
 from tools.train_builtin.model import END_ID, PAD_ID, new_model
 from tools.train_builtin.tokenizer import PAD
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -48,8 +48,10 @@ def curve(rows: Sequence[Row], marks: dict[str, int]) -> str:
     for share in (0, 0.25, 0.5, 0.75, 1):
         parts.append(f'<path d="M{LEFT} {y(share)}H{WIDTH - 16}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(share) + 4}" text-anchor="end">{share:.0%}</text>')
-    for step in range(0, int(last) + 1, 500):
-        parts.append(f'<text x="{x(step)}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{step}</text>')
+    parts += [
+        f'<text x="{x(step)}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{step}</text>'
+        for step in range(0, int(last) + 1, 500)
+    ]
     for name, step in marks.items():
         parts.append(f'<path d="M{x(step)} {y(0)}V{y(1)}" stroke="#777" stroke-dasharray="4 3"/>')
         parts.append(f'<text x="{x(step) + 4}" y="{y(1) + 12}" fill="#555">{name}</text>')

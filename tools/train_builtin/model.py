@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
-
 from tools.train_builtin.tokenizer import VOCABULARY
+from transformers import LlamaConfig, LlamaForCausalLM
 
 PAD_ID, END_ID = 0, 3
 

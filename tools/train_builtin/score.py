@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-
-from gristmill.sources.word_problems import word_problem
 from tools.train_builtin.batch import Batch, batch_of
 from tools.train_builtin.data import DEV_SEED, STYLES, Style, example
 from tools.train_builtin.model import answer_logits
+
+from gristmill.sources.word_problems import word_problem
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import LlamaForCausalLM
 
-DEV_PROBLEMS = 256
+DEV_PROBLEMS = 128
 TEMPERATURE = 0.8
 
 

@@ -46,7 +46,7 @@ class Finished(NamedTuple):
 
 
 class Halt(NamedTuple):
-    """Why a sample was not finished: the teacher has no further answer (`exhausted`), or the run is stopping."""
+    """Why a prompt gets no further sample: there is none to be had (`exhausted`), or the run is stopping."""
 
     exhausted: bool
 
@@ -180,6 +180,8 @@ class Generation:
                         halt = result
                         break
                     done.append(result)
+                    if result.outcome.reason == "diverged":  # the task is at fault: nothing more is bought with it here
+                        halt = Halt(exhausted=True)
             if halt is None or halt.exhausted:
                 accepted = [Candidate(f.row, f.payload) for f in done if f.outcome.passed]
                 self.settler.settle(row.position, row.prompt_id, accepted)
@@ -208,7 +210,7 @@ class Generation:
             return Finished(past.row, past.payload, outcome)
         if self.door.switch.on or self.settler.selector.reached:
             return Halt(exhausted=False)
-        session = SampleSession(self.door, prompt, row.row, index)
+        session = SampleSession(self.door, prompt, row.row, index, recorded=row.recorded)
         try:
             sample = await self._run_task(prompt, session)
         except Exhausted as stop:

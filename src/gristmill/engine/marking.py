@@ -57,6 +57,8 @@ class Panel:
         self._ledger = ledger
         self._pool = pool
         self._switch = switch
+        self.graded = 0
+        """Samples graded in this process."""
         self._last: collections.deque[str | None] = collections.deque(maxlen=LAST)
 
     def standing(self, sample: SampleRow, reference: int) -> Outcome | None:
@@ -81,6 +83,7 @@ class Panel:
                 ms = (time.perf_counter() - started) * 1000
                 grades.append(put_grade(self._ledger, row, marker.row, reference, verdict, round(ms, 3)))
         outcome = combine(grades)
+        self.graded += 1
         self._watch(outcome)
         return outcome
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gristmill.store.place import disk_error
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -64,8 +66,17 @@ class Progress:
         if now - self._last >= EVERY_S:
             self._last = now
             snapshot = self.snapshot("generate")
-            self._folder.write_status({"status": "running", **snapshot.plain()})
+            self._write({"status": "running", **snapshot.plain()})
             self._show(snapshot)
+
+    def _write(self, status: dict[str, Any]) -> None:
+        try:
+            self._folder.write_status(status)
+        except OSError as error:
+            failure = disk_error(error)
+            if failure is None or self.generation is None:
+                raise
+            self.generation.door.switch.stop(failure)
 
     def snapshot(self, stage: str) -> Snapshot:
         """Return where the run is."""

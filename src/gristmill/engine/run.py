@@ -17,8 +17,9 @@ from gristmill.engine.opening import Opening, open_door, open_panel
 from gristmill.engine.progress import Progress
 from gristmill.engine.signals import interruptible
 from gristmill.engine.stopping import StopSwitch
-from gristmill.engine.summary import Summary, summarise, write_papers
+from gristmill.engine.summary import Summary, summarise, unchanged, write_papers
 from gristmill.store.effects import in_flight_at_crash
+from gristmill.store.place import disk_error
 from gristmill.store.prompts import index_prompts, plan_size
 from gristmill.store.rundir import RunFolder, open_run
 from gristmill.store.tables import write_tables
@@ -38,7 +39,10 @@ def run(plan: Plan, folder: RunFolder, opening: Opening) -> Summary:
         opening.say(*ledger.notes)
         check_changes(plan, folder, ledger, opening)
         index_prompts(ledger, plan.sources, plan.recipe.seed, opening.indexing)
-        return asyncio.run(_run(plan, folder, ledger, opening))
+        try:
+            return asyncio.run(_run(plan, folder, ledger, opening))
+        except OSError as error:
+            raise disk_error(error) or error from None
 
 
 async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) -> Summary:
@@ -55,6 +59,9 @@ async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) 
             for dispatcher in set(door.dispatchers.values()):
                 await dispatcher.drain()
         await ledger.durable()
+        before = unchanged(plan, folder, work)
+        if before is not None and opening.until is None:
+            return before
         finished = finish(plan, door, panel, None if opening.until else folder)
         write_tables(ledger, door.context, folder.tables)
         summary = summarise(plan, folder, work, finished, crashed, progress.elapsed_s, opening.until)

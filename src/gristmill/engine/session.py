@@ -66,12 +66,21 @@ class Door(NamedTuple):
 class SampleSession:
     """The session of one sample. Implements `ports.Session`."""
 
-    def __init__(self, door: Door, prompt: Prompt, row: int, index: int) -> None:
+    def __init__(self, door: Door, prompt: Prompt, row: int, index: int, *, recorded: bool = True) -> None:
+        """Open the session of sample `index` of a prompt.
+
+        Args:
+            door: What all sessions share.
+            prompt: What is asked.
+            row: The prompt's row in the ledger.
+            index: Which of its samples.
+            recorded: False where it is known that nothing is on record, so that the ledger need not be asked.
+        """
         self._door = door
         self._prompt = prompt
         self._row = row
         self._index = index
-        known = recorded_requests(door.ledger, row, index)
+        known = recorded_requests(door.ledger, row, index) if recorded else []
         self._by_id: dict[str, Recorded] = {item.request_id: item for item in known}
         self._by_place = {(item.step, item.occurrence): item for item in known if item.context == door.context}
         self._reached: dict[str, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -110,6 +111,25 @@ def summarise(
     return Summary(content, code, error, fix)
 
 
+def unchanged(plan: Plan, folder: RunFolder, work: Generation) -> Summary | None:
+    """Return the summary of the last finish if nothing has changed since and its files are there, else None."""
+    ledger = work.door.ledger
+    if work.finished or work.panel.graded or work.door.switch.on or ledger.fact("finished") != _finish_mark(plan, ledger):
+        return None
+    report = folder.path / "report.json"
+    content: dict[str, Any] = orjson.loads(report.read_bytes()) if report.exists() else {}
+    if content.get("status") not in ("complete", "exhausted") or not all(Path(p).exists() for p in content["exports"].values()):
+        return None
+    content["calls"] = {"made": 0, "replayed": work.standing, "reused": 0, "in_flight_at_crash": 0}
+    folder.write_status({**folder.read_status(), "status": content["status"]})
+    code = EXIT_CODES[content["status"]] if content["accepted"] else NothingAccepted.exit_code
+    return Summary(content, code, content["error"] or "", "")
+
+
+def _finish_mark(plan: Plan, ledger: Reader) -> str:
+    return f"{plan.recipe_id} of plan {ledger.fact('generation')}"
+
+
 def _status(plan: Plan, work: Generation, finished: Finish, until: Until | None) -> tuple[str, int, str, str]:
     switch = work.door.switch
     if switch.interrupted:
@@ -192,6 +212,7 @@ def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Fini
     """Write the card, the report's numbers, the manifest and the last status."""
     content = summary.content
     if finished.rows:
+        door.ledger.remember("finished", _finish_mark(plan, door.ledger))
         write_text(folder.export / "README.md", write_card(_facts(plan, summary, finished, door)))
     write_json(folder.path / "report.json", content)
     write_json(

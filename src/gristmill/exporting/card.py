@@ -6,6 +6,7 @@ said to be; no license is ever put in its place. The metadata follows huggingfac
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import jinja2
@@ -26,6 +27,8 @@ _SIZES = (
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
 )
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+_MARKDOWN = re.compile(r"[\\`*\[\]|]")
 
 
 class CardFacts(NamedTuple):
@@ -77,12 +80,23 @@ def write_card(facts: CardFacts) -> str:
     environment.filters["cell"] = _cell
     environment.filters["reasons"] = _reasons
     licenses = [*facts.prompt_licenses, facts.teacher_license]
-    return environment.from_string(_CARD).render(facts=facts, size=size_category(facts.exported), license=hub_license(licenses))
+    loaded, apart = _configs(facts)
+    return environment.from_string(_CARD).render(
+        facts=facts, loaded=loaded, apart=apart, size=size_category(facts.exported), license=hub_license(licenses)
+    )
+
+
+def _configs(facts: CardFacts) -> tuple[dict[str, Mapping[str, int]], list[str]]:
+    """Return the formats that are configurations, and those that are loaded apart: `datasets` wants one kind of file for all."""
+    kind = "jsonl" if "jsonl" in facts.suffixes.values() else "parquet"
+    loaded = {name: splits for name, splits in facts.rows.items() if facts.suffixes[name] == kind}
+    return loaded, [name for name in facts.rows if name not in loaded]
 
 
 def _cell(value: object) -> str:
-    """Return text that cannot break a Markdown table or open a tag."""
-    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """Return text that cannot break a Markdown table, open a tag, a link or an image, or turn the reading direction."""
+    text = _MARKDOWN.sub(r"\\\g<0>", _INVISIBLE.sub(" ", str(value)))
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _reasons(dropped: Mapping[str, int]) -> str:
@@ -94,7 +108,7 @@ _CARD = """---
 {% if license %}
 license: {{ license }}
 {% endif %}
-pretty_name: "{{ facts.name }}"
+pretty_name: {{ facts.name | tojson }}
 tags:
 - synthetic
 - gristmill
@@ -105,7 +119,7 @@ language_creators:
 size_categories:
 - {{ size }}
 configs:
-{% for name, splits in facts.rows.items() %}
+{% for name, splits in loaded.items() %}
 - config_name: {{ name }}
 {% if loop.first %}
   default: true
@@ -138,6 +152,10 @@ This export is **partial**: the run is `{{ facts.status }}`.
 | cost | {{ facts.cost | cell }} |
 | made with | gristmill {{ facts.version }}, recipe {{ facts.recipe }} |
 
+{% for name in apart %}
+The same as Parquet: `datasets.load_dataset("parquet", data_files="{{ name }}/*.{{ facts.suffixes[name] }}")`.
+
+{% endfor %}
 ## License of the inputs
 
 | input | license, as its owner gives it |

@@ -12,7 +12,7 @@ import gzip
 import io
 import json
 import math
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -33,6 +33,10 @@ COMPRESSIONS = (".gz", ".zst")
 MAX_LINE_BYTES = 32 * 1024 * 1024
 _PARQUET_BATCH = 1024
 _CHUNK_CHARS = 1 << 16
+_ZSTD_BYTES = 1024
+_SPACE = " \t\r\n"
+_DECODER = json.JSONDecoder()
+"""Only finds where a value ends; orjson reads it, which refuses NaN and half surrogate pairs."""
 
 
 class BadRow(NamedTuple):
@@ -108,12 +112,12 @@ def read_rows(path: Path, file_format: str | None = None) -> Iterator[NumberedRo
         yield from _parquet(path)
         return
     with _opened(path) as stream:
-        reader = {"jsonl": _jsonl, "json": _json, "csv": _csv}[kind](stream)
         number = 0
         try:
-            for numbered in reader:
-                number = numbered.number
-                yield numbered
+            with closing({"jsonl": _jsonl, "json": _json, "csv": _csv}[kind](stream)) as reader:
+                for numbered in reader:
+                    number = numbered.number
+                    yield numbered
         except (EOFError, gzip.BadGzipFile, zstandard.ZstdError, OSError) as error:
             yield NumberedRow(number + 1, BadRow("truncated_file", f"the file ends or breaks here: {error}"))
 
@@ -129,12 +133,47 @@ def _opened(path: Path) -> Generator[BinaryIO]:
             case ".gz":
                 yield io.BufferedReader(gzip.GzipFile(fileobj=raw))
             case ".zst":
-                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+                yield io.BufferedReader(_ZstdFrames(raw))
             case _:
                 yield raw
 
 
-def _jsonl(stream: BinaryIO) -> Iterator[NumberedRow]:
+class _ZstdFrames(io.RawIOBase):
+    """Unpacks zstd frames; unlike the library's own reader it says when the last one breaks off."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._pieces = _unpacked(raw)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+
+def _unpacked(raw: BinaryIO) -> Iterator[bytes]:
+    """Yield what a zstd file holds; little goes in at a time, since four bytes may become 128 KiB."""
+    decoder = None
+    while data := raw.read(_ZSTD_BYTES):
+        while data:
+            decoder = decoder or zstandard.ZstdDecompressor().decompressobj()
+            yield decoder.decompress(data)
+            data = decoder.unused_data if decoder.eof else b""
+            decoder = None if decoder.eof else decoder
+    if decoder is not None:
+        raise EOFError("the last zstd frame breaks off")
+
+
+def _jsonl(stream: BinaryIO) -> Generator[NumberedRow]:
     number = 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -165,59 +204,85 @@ def _no_object(value: Any) -> Row | BadRow:
     return {} if value == {} else BadRow("not_an_object", f"a row must be an object, got {str(value)[:60]!r}")
 
 
-def _json(stream: BinaryIO) -> Iterator[NumberedRow]:
+def _json(stream: BinaryIO) -> Generator[NumberedRow]:
     """Stream the objects of one JSON array; a single object is one row."""
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="strict")
-    decoder = json.JSONDecoder()
-    buffer, number, want, ended = "", 0, _CHUNK_CHARS, False
-    try:
-        while True:
-            buffer = buffer.lstrip(" \t\r\n,") if number else buffer.lstrip(" \t\r\n[")
-            try:
-                value, end = decoder.raw_decode(buffer) if buffer and buffer[0] != "]" else (None, 0)
-            except json.JSONDecodeError as error:
-                if ended or len(buffer) > MAX_LINE_BYTES:
-                    yield NumberedRow(number + 1, BadRow("bad_json", str(error)))
-                    return
-                end, value = 0, None
-            if end:
-                number += 1
-                buffer = buffer[end:]
-                yield NumberedRow(number, as_object(value) or _no_object(value))
-            elif ended or buffer.startswith("]"):
-                return
-            if len(buffer) < want // 2 or not end:
-                chunk = text.read(want if end else max(want, len(buffer)))
-                ended = not chunk
-                buffer += chunk
-    except UnicodeDecodeError:
-        yield NumberedRow(number + 1, BadRow("not_utf8", "the file is not UTF-8 text from here on"))
-
-
-def _csv(stream: BinaryIO) -> Iterator[NumberedRow]:
-    csv.field_size_limit(MAX_LINE_BYTES)
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    reader = csv.reader(text, strict=True)
-    header = next(reader, None)
-    if header is None:
-        return
-    while True:
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", errors="strict") as text:
+        number = 0
         try:
-            cells = next(reader)
-        except StopIteration:
+            for row in _json_rows(text):
+                number += 1
+                yield NumberedRow(number, row)
+        except UnicodeDecodeError:
+            yield NumberedRow(number + 1, BadRow("not_utf8", "the file is not UTF-8 text from here on"))
+
+
+def _json_rows(text: io.TextIOWrapper) -> Iterator[Row | BadRow]:
+    """Yield the values of a JSON text that may be an array; what comes after a mistake is not read."""
+    buffer = text.read(_CHUNK_CHARS).lstrip(_SPACE)
+    while buffer == "" and (chunk := text.read(_CHUNK_CHARS)):
+        buffer = chunk.lstrip(_SPACE)
+    array = buffer.startswith("[")
+    buffer, ended = buffer.removeprefix("["), not buffer
+    while True:
+        buffer = buffer.lstrip(_SPACE + ",")
+        if array and buffer.startswith("]"):
             return
-        except csv.Error as error:
-            yield NumberedRow(reader.line_num, BadRow("bad_csv", str(error)))
-            continue
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            found = f"{len(cells)} cells, the header has {len(header)}"
-            yield NumberedRow(reader.line_num, BadRow("bad_csv", found))
-        elif any("�" in cell for cell in cells):
-            yield NumberedRow(reader.line_num, BadRow("not_utf8", "the row is not UTF-8 text"))
-        else:
-            yield NumberedRow(reader.line_num, dict(zip(header, cells, strict=True)))
+        end, problem = _json_end(buffer)
+        if end:
+            yield _object(buffer[:end].encode())
+            buffer = buffer[end:]
+        elif ended or len(buffer) > MAX_LINE_BYTES or problem == "too deep":
+            if array or buffer:
+                yield BadRow("bad_json", problem or "the array is not closed")
+            return
+        if not end or len(buffer) < _CHUNK_CHARS // 2:
+            chunk = text.read(_CHUNK_CHARS if end else max(_CHUNK_CHARS, len(buffer)))
+            ended = not chunk
+            buffer += chunk
+
+
+def _json_end(buffer: str) -> tuple[int, str]:
+    """Return where the first JSON value ends, or 0 and why it does not."""
+    try:
+        return (_DECODER.raw_decode(buffer)[1] if buffer else 0), ""
+    except json.JSONDecodeError as error:
+        return 0, str(error)
+    except RecursionError:
+        return 0, "too deep"
+
+
+def _csv(stream: BinaryIO) -> Generator[NumberedRow]:
+    csv.field_size_limit(MAX_LINE_BYTES)
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        reader = csv.reader(text, strict=True)
+        header: list[str] | None = None
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield NumberedRow(reader.line_num, BadRow("bad_csv", str(error)))
+                if header is None:
+                    return
+                continue
+            if header is None:
+                header = cells
+            elif cells:
+                yield NumberedRow(reader.line_num, _csv_row(header, cells))
+
+
+def _csv_row(header: list[str], cells: list[str]) -> Row | BadRow:
+    if len(cells) != len(header):
+        return BadRow("bad_csv", f"{len(cells)} cells, the header has {len(header)}")
+    if not all(map(_is_text, [*header, *cells])):
+        return BadRow("not_utf8", "the row or the header is not UTF-8 text")
+    return dict(zip(header, cells, strict=True))
+
+
+def _is_text(cell: str) -> bool:
+    """Return whether a cell was UTF-8; bytes that were not are surrogates by now."""
+    return cell.isascii() or not any("\udc80" <= char <= "\udcff" for char in cell)
 
 
 def _parquet(path: Path) -> Iterator[NumberedRow]:
@@ -241,8 +306,10 @@ def _parquet(path: Path) -> Iterator[NumberedRow]:
 
 def _plain(value: Any) -> Any:
     """Return a Parquet value as JSON can hold it; dates and decimals as their text."""
-    if value is None or isinstance(value, str | int | bool):
+    if value is None or isinstance(value, str | bool):
         return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):

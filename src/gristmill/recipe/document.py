@@ -17,7 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from gristmill.errors import RecipeError
 
-MAX_CHARS = 1_000_000
+MAX_CHARS = 200_000
 MAX_VALUES = 20_000
 MAX_DEPTH = 40
 
@@ -27,7 +27,11 @@ _INT = re.compile(r"[-+]?[0-9]+\Z")
 _OCTAL = re.compile(r"0o[0-7]+\Z")
 _HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
-_CORE_TAGS = {"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))}
+_SCALAR_TAGS = {"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))}
+"""Tags that change nothing …"""
+_GUESSED_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "merge", "value")}
+"""… and those that the library gives to plain text such as `2026-01-02`, which is text in the core schema."""
+_COLLECTION_TAGS = {"tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
@@ -148,6 +152,7 @@ class _Walk:
         kind = node.id
         if kind == "scalar":
             return self.scalar(node, mark)
+        self.tag(node, mark, _COLLECTION_TAGS)
         if kind == "sequence":
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         return self.mapping(node.value, path)
@@ -167,9 +172,7 @@ class _Walk:
         return content
 
     def scalar(self, node: Any, mark: Mark) -> str | int | float | bool | None:
-        tag = str(node.ctag) if node.ctag is not None else ""
-        if tag and tag not in _CORE_TAGS:
-            raise self.error(mark, f"the tag `{tag}` is not allowed", "Write a plain value.")
+        self.tag(node, mark, _SCALAR_TAGS | _GUESSED_TAGS)
         text = str(node.value)
         if node.style in ('"', "'", "|", ">"):
             return text
@@ -177,6 +180,11 @@ class _Walk:
         if isinstance(value, int) and abs(value) >= 2**63:
             raise self.error(mark, f"the number {text[:30]}… is too large", "Write one below 2^63.")
         return value
+
+    def tag(self, node: Any, mark: Mark, allowed: set[str]) -> None:
+        tag = str(node.ctag) if node.ctag is not None else ""
+        if tag and tag not in allowed:
+            raise self.error(mark, f"the tag `{tag}` is not allowed", "Write a plain value.")
 
     def error(self, mark: Mark, message: str, fix: str) -> RecipeError:
         return RecipeError(message, fix=fix, where=f"{self.name}:{mark.line}:{mark.column}")

@@ -89,7 +89,8 @@ def _message(detail: ErrorDetails, model: type[BaseModel], written: Path) -> tup
         names = field_names(model, path[:-1])
         near = nearest(str(path[-1]), names)
         meant = f"Did you mean `{near}`? " if near else ""
-        return f"there is no key `{dotted}`", f"{meant}Known keys here: {', '.join(sorted(names))}."
+        known = f"Known keys here: {', '.join(sorted(names))}." if names else "It takes no keys."
+        return f"there is no key `{dotted}`", f"{meant}{known}"
     if kind == "missing":
         return f"`{dotted}` is missing", f"Add `{path[-1]}: …`; `gristmill schema` lists every key."
     if kind == "value_error":

@@ -54,6 +54,12 @@ class WordProblems(Frozen):
     seed: int = 0
     """Another seed, other problems."""
 
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if self.steps[0] > self.steps[1]:
+            raise ValueError(f"`steps` is [{self.steps[0]}, {self.steps[1]}]: the fewest steps come first")
+        return self
+
 
 class SourceSpec(Frozen):
     """Where prompts come from: a data file or folder (`path`), or a procedural source (`word_problems`)."""

@@ -67,14 +67,16 @@ class Ledger(Reader):
         self._unwritten: dict[bytes, int] = {}
 
     def _check(self, version: int, migrations: Mapping[int, Any]) -> None:
+        suspect = self._suspect.read_text(encoding="utf-8") if self._suspect.exists() else ""
         with contextlib.closing(sqlite3.connect(self.path)) as db:
             try:
                 found = int(db.execute("PRAGMA user_version").fetchone()[0])
                 clean = db.execute("SELECT value FROM meta WHERE key='clean'").fetchone()
-                self.was_clean = clean is not None and clean[0] == "1"
+                self.was_clean = clean is not None and clean[0] == "1" and not suspect
                 damage = [] if self.was_clean else [row[0] for row in db.execute("PRAGMA quick_check(20)")]
             except sqlite3.DatabaseError as error:
                 found, damage = version, [str(error)]
+        damage = [suspect] if suspect else damage
         if found > version:
             raise LedgerError(
                 f"{self.path} was written by a newer gristmill (ledger version {found}, this one knows {version})",
@@ -83,6 +85,7 @@ class Ledger(Reader):
         if damage and damage != ["ok"]:
             self.was_clean = False
             self.notes.extend(salvage(self.path, damage))
+            self._suspect.unlink(missing_ok=True)
         elif found < version:
             self._migrate(found, version, migrations)
 
@@ -100,6 +103,19 @@ class Ledger(Reader):
         self.path.replace(kept)
         fresh.replace(self.path)
         self.notes.append(f"the ledger was brought from version {found} to {version}; the earlier one is {kept.name}")
+
+    @property
+    def _suspect(self) -> Path:
+        """Return the file that says that a text was found damaged, so that the next opening mends the ledger."""
+        return self.path.with_suffix(".suspect")
+
+    def text(self, row: int) -> bytes:
+        """Return the text of a blob; one that is damaged makes the next opening mend the ledger."""
+        try:
+            return super().text(row)
+        except LedgerError as error:
+            self._suspect.write_text(str(error), encoding="utf-8")
+            raise
 
     # -- rows and their ids ------------------------------------------------------------------------------------------
 

@@ -58,6 +58,8 @@ class PromptRow(NamedTuple):
     prompt_id: bytes
     reference: int
     samples: tuple[SampleRow, ...]
+    recorded: bool
+    """Whether any request of it is on record, so that a fresh prompt asks the ledger nothing."""
 
 
 _SAMPLES = """
@@ -67,6 +69,10 @@ WHERE p.position >= ? AND p.position < ? AND s.context = ? ORDER BY p.position, 
 _GRADES = """
 SELECT g.sample, g.grader, g.passed, g.reason, g.reference FROM plan p JOIN samples s ON s.prompt = p.prompt
 JOIN grades g ON g.sample = s.id WHERE p.position >= ? AND p.position < ? AND s.context = ?
+"""
+_RECORDED = """
+SELECT p.position FROM plan p WHERE p.position >= ? AND p.position < ?
+AND EXISTS (SELECT 1 FROM requests q WHERE q.prompt = p.prompt)
 """
 TRANSIENT_PREFIX = "transient:"
 
@@ -92,8 +98,9 @@ def prompt_rows(ledger: Reader, context: int, *, batch: int = 512) -> Iterator[P
             samples.setdefault(position, []).append(
                 SampleRow(row, index, status, reason, payload, tuple(grades.get(row, ())), transient)
             )
+        recorded = {position for (position,) in ledger.query(_RECORDED, (start, end))}
         for position, row, prompt_id, reference in prompts:
-            yield PromptRow(position, row, prompt_id, reference, tuple(samples.get(position, ())))
+            yield PromptRow(position, row, prompt_id, reference, tuple(samples.get(position, ())), position in recorded)
         start = end
 
 
@@ -177,8 +184,9 @@ def load_sample(ledger: Reader, row: int) -> Sample:
 
 
 def request_ids(ledger: Reader, rows: Iterable[int]) -> list[str]:
-    """Return the ids of requests by their rows."""
-    return [ledger.scalar("SELECT request_id FROM requests WHERE id=?", (row,)).hex() for row in rows]
+    """Return the ids of requests by their rows; one that was lost with a damaged page is left out."""
+    found = (ledger.scalar("SELECT request_id FROM requests WHERE id=?", (row,)) for row in rows)
+    return [request_id.hex() for request_id in found if request_id is not None]
 
 
 def put_grade(ledger: Ledger, sample: int, grader: int, reference: int, verdict: Verdict, ms: float | None) -> GradeRow:

@@ -7,6 +7,7 @@ out: the ledger on a local disk, the rest where it was.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def _writable(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def disk_error(error: OSError) -> LedgerError | None:
+    """Return what an error of the system means where it is the disk's, else None."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        return LedgerError(
+            f"the disk fails: {error.strerror or error}", fix="Free some space or mend the disk, and run again to go on."
+        )
+    return None
 
 
 def reserve_bytes(folder: Path) -> int:

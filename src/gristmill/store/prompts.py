@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from gristmill.errors import SourceError
 from gristmill.ids import canonical_json, content_digest, plan_key
 from gristmill.records import Prompt
 
@@ -48,7 +49,11 @@ def reference_mark(reference: str | None) -> int:
 def index_prompts(
     ledger: Ledger, sources: Sequence[PromptSource], seed: int, progress: Callable[[int], None] = lambda _: None
 ) -> None:
-    """Read every source into the ledger and lay the plan, unless that was done for just these sources and this seed."""
+    """Read every source into the ledger and lay the plan, unless that was done for just these sources and this seed.
+
+    Raises:
+        SourceError: where a source cannot be read as declared, or not one row is a prompt.
+    """
     mark = canonical_json([seed, [source.fingerprint() for source in sources]]).decode()
     if ledger.fact("plan") == mark:
         return
@@ -75,6 +80,19 @@ def index_prompts(
             (generation,),
         )
         db.execute("INSERT OR REPLACE INTO meta VALUES('plan', ?)", (mark,))
+    if not plan_size(ledger):
+        raise _no_prompts(ledger)
+
+
+def _no_prompts(ledger: Reader) -> SourceError:
+    found = first_rejects(ledger, 3)
+    if not found:
+        return SourceError("there is no prompt: the source is empty", fix="Look at `prompts` in the recipe.")
+    shown = "\n".join(f"  {place}: {reason}: {detail[:200]}" for place, reason, detail in found)
+    return SourceError(
+        f"there is no prompt: all {intake(ledger).rows:,} rows were rejected, the first of them\n{shown}",
+        fix="Mend the rows, or the fields under `prompts` in the recipe.",
+    )
 
 
 def _plan_key(seed: int, prompt_id: bytes) -> int:

@@ -20,6 +20,15 @@ RAW, ZSTD = b"\x00", b"\x01"
 """The first byte of a blob says how the rest is packed."""
 
 
+def unpack_text(data: bytes, unpacker: zstandard.ZstdDecompressor) -> bytes:
+    """Return a blob's text.
+
+    Raises:
+        zstandard.ZstdError: where it is damaged.
+    """
+    return unpacker.decompress(data[1:]) if data[:1] == ZSTD else bytes(data[1:])
+
+
 class Reader:
     """Reads what is on disk, through one connection, in the thread that opened it."""
 
@@ -70,9 +79,11 @@ class Reader:
         """
         data = self.scalar("SELECT data FROM blobs WHERE id=?", (row,))
         if data is None:
-            raise LedgerError(f"text {row} is not in the ledger", fix="It was lost with a damaged page, or taken down.")
-        body = data[1:]
-        return self._unpacker.decompress(body) if data[:1] == ZSTD else bytes(body)
+            raise LedgerError(f"text {row} is not in the ledger", fix="Run again: what it belongs to is made anew.")
+        try:
+            return unpack_text(data, self._unpacker)
+        except zstandard.ZstdError:
+            raise LedgerError(f"text {row} of the ledger is damaged", fix="Run again: it is mended first.") from None
 
     def json(self, row: int) -> Any:
         """Return a blob of JSON as plain Python."""

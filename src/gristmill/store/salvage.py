@@ -11,8 +11,13 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
+import zstandard
+
+from gristmill.ids import text_digest
 from gristmill.store import schema
 from gristmill.store.packing import unpack_ids
+from gristmill.store.pages import damaged_pages
+from gristmill.store.reader import unpack_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +38,7 @@ def salvage(path: Path, damage: Sequence[str]) -> list[str]:
     Returns:
         Lines for people: the damage, what was kept and what was lost, and where the damaged file is.
     """
+    named = _named(path)
     fresh = path.with_suffix(".salvaged")
     fresh.unlink(missing_ok=True)
     lost: dict[str, int] = {}
@@ -44,7 +50,9 @@ def salvage(path: Path, damage: Sequence[str]) -> list[str]:
             kept += copied
             if missing:
                 lost[table] = missing
+        _drop_damaged_texts(new, lost)
         _drop_orphans(new, lost)
+        _count_replies(new, lost)
         new.execute(f"PRAGMA user_version={schema.VERSION}")
         new.commit()
     number = 1
@@ -55,11 +63,48 @@ def salvage(path: Path, damage: Sequence[str]) -> list[str]:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     fresh.replace(path)
     counts = ", ".join(f"{count} {table}" for table, count in sorted(lost.items())) or "no row"
-    first = damage[0].replace("\n", " ")
+    first = named or damage[0].replace("\n", " ")[:160]
     return [
-        f"the ledger was damaged: {first[:160]}",
+        f"the ledger was damaged: {first}",
         f"kept {kept:,} rows, lost {counts}; the damaged file is {aside.name}",
     ]
+
+
+def _named(path: Path) -> str:
+    """Say which pages are damaged and whose they are; nothing where the damage is not in a page's structure."""
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0").fetchall())
+    except sqlite3.DatabaseError:
+        roots = {}
+    pages = damaged_pages(path, {"the list of tables": 1, **roots})
+    return ", ".join(f"page {page.number} ({page.table})" for page in pages[:8])
+
+
+def _drop_damaged_texts(new: sqlite3.Connection, lost: dict[str, int]) -> None:
+    """Drop texts that do not match their hash."""
+    unpacker = zstandard.ZstdDecompressor()
+
+    def matches(digest: bytes, data: bytes) -> int:
+        try:
+            return int(text_digest(unpack_text(data, unpacker)) == digest)
+        except zstandard.ZstdError:
+            return 0
+
+    new.create_function("matches", 2, matches, deterministic=True)
+    gone = new.execute("DELETE FROM blobs WHERE NOT matches(hash, data)").rowcount
+    if gone:
+        lost["blobs"] = lost.get("blobs", 0) + gone
+
+
+def _count_replies(new: sqlite3.Connection, lost: dict[str, int]) -> None:
+    """Count replies that came, by the attempts that brought them, and are not there any more."""
+    gone = new.execute(
+        "SELECT count(DISTINCT request) FROM attempts WHERE code='answered' AND request NOT IN (SELECT request FROM replies)"
+    ).fetchone()[0]
+    if gone:
+        lost["replies"] = max(gone, lost.get("replies", 0))
 
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> tuple[int, int]:

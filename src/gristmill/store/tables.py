@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from gristmill.files.writing import replacing_folder, write_parquet
+from gristmill.store.outcomes import request_ids
 from gristmill.store.packing import unpack_ids
 
 if TYPE_CHECKING:
@@ -155,9 +156,8 @@ def _edges(ledger: Reader, context: int) -> Iterator[Row]:
         (context,),
     ).fetchall():
         yield {"child": sample_id.lower(), "parent": prompt_id.lower(), "role": "prompt"}
-        for row in unpack_ids(requests):
-            request = ledger.scalar("SELECT hex(request_id) FROM requests WHERE id=?", (row,))
-            yield {"child": sample_id.lower(), "parent": str(request).lower(), "role": "request"}
+        for request in request_ids(ledger, unpack_ids(requests)):
+            yield {"child": sample_id.lower(), "parent": request, "role": "request"}
 
 
 def _rejects(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - one signature for all

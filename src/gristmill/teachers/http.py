@@ -8,8 +8,10 @@ the host that the person named and no other. The format is described at platform
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -71,6 +73,7 @@ class HttpTeacher:
         self._headers = {"content-type": "application/json", **(extra_headers or {})}
         if key:
             self._headers["authorization"] = f"Bearer {key}"
+        self._proxy = _proxy_for(base_url)
         self._client: aiohttp.ClientSession | None = None
 
     @property
@@ -91,8 +94,8 @@ class HttpTeacher:
         """
         body = orjson.dumps(self._body(request))
         try:
-            async with self._session().post(self._url, data=body, allow_redirects=False) as response:
-                return self._read(response.status, response.headers, await _body_of(response))
+            async with self._session().post(self._url, data=body, allow_redirects=False, proxy=self._proxy) as response:
+                return self._read(response.status, response.headers, await self._whole(response))
         except TimeoutError:
             raise TeacherFault(
                 f"no answer within {self._timeout.total:g} s", kind="transient", code="timeout", possibly_billed=True
@@ -118,7 +121,7 @@ class HttpTeacher:
                 headers=self._headers,
                 timeout=self._timeout,
                 auto_decompress=True,
-                trust_env=True,
+                trust_env=False,  # it would send what ~/.netrc holds to a host that a recipe names
             )
         return self._client
 
@@ -138,12 +141,12 @@ class HttpTeacher:
     def _read(self, status: int, headers: Mapping[str, str], data: bytes) -> Reply:
         clean = self._redact(data)
         if status != 200:
-            raise _refusal(status, headers, clean)
+            raise _refusal(status, self._clean(headers.get("location", "nowhere")), headers.get("retry-after"), clean)
         try:
-            content = orjson.loads(data)
+            content = orjson.loads(clean)
         except orjson.JSONDecodeError as error:
             kind = headers.get("content-type", "no content type")
-            raise _malformed(f"the reply is not JSON ({kind}): {error}", clean) from None
+            raise _malformed(self._clean(f"the reply is not JSON ({kind}): {error}"), clean) from None
         reply = as_object(content)
         if reply is None:
             raise _malformed("the reply is not an object", clean)
@@ -151,25 +154,55 @@ class HttpTeacher:
             raise _malformed(f"an error with status 200: {_said(reply)}", clean)
         return read_completion(reply, clean)
 
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read a body whole, but no more than `MAX_BODY_BYTES` once it is unpacked."""
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                start = self._redact(b"".join(parts)[: 1000 + len(self._key or "")])[:1000]
+                raise _malformed(f"the reply is longer than {MAX_BODY_BYTES:,} bytes", start)
+        return b"".join(parts)
+
     def _redact(self, data: bytes) -> bytes:
-        return data.replace(self._key.encode(), b"[key]") if self._key else data
+        """Return a body without the key, also where JSON spells it with escapes."""
+        if not self._key:
+            return data
+        data = data.replace(self._key.encode(), b"[key]")
+        if b"\\" in data:
+            try:
+                content = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                return data
+            clean = _without(content, self._key)
+            return data if clean == content else orjson.dumps(clean)
+        return data
 
     def _clean(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
 
 
-async def _body_of(response: aiohttp.ClientResponse) -> bytes:
-    """Read a body whole, but no more than `MAX_BODY_BYTES`."""
-    if response.content_length is not None and response.content_length <= MAX_BODY_BYTES:
-        return await response.read()
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise _malformed(f"the reply is longer than {MAX_BODY_BYTES:,} bytes", b"".join(parts)[:1000])
-    return b"".join(parts)
+def _without(content: Any, key: str) -> Any:
+    """Return plain content with `key` replaced in every text."""
+    if isinstance(content, str):
+        return content.replace(key, "[key]")
+    items, fields = as_list(content), as_object(content)
+    if items is not None:
+        return [_without(item, key) for item in items]
+    if fields is not None:
+        return {name.replace(key, "[key]"): _without(value, key) for name, value in fields.items()}
+    return content
+
+
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for `url`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return None if not parts.hostname or proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
 
 
 def _wire_message(message: Message) -> dict[str, Any]:
@@ -188,20 +221,20 @@ def _malformed(text: str, evidence: bytes) -> TeacherFault:
     return TeacherFault(text, kind="transient", code="malformed", evidence=evidence, possibly_billed=True)
 
 
-def _refusal(status: int, headers: Mapping[str, str], data: bytes) -> TeacherFault:
+def _refusal(status: int, location: str, retry_after: str | None, data: bytes) -> TeacherFault:
     kind: FaultKind = "transient" if status in TRANSIENT else "fatal" if status in FATAL else "permanent"
     try:
         said = _said(orjson.loads(data))
     except orjson.JSONDecodeError:
         said = data[:300].decode(errors="replace").strip()
     if 300 <= status < 400:
-        kind, said = "fatal", f"redirect to {headers.get('location', 'nowhere')!r}, which is not followed"
+        kind, said = "fatal", f"redirect to {location!r}, which is not followed"
     return TeacherFault(
         f"HTTP {status}: {said}" if said else f"HTTP {status}",
         kind=kind,
         code=f"http_{status}",
         evidence=data,
-        retry_after_s=_retry_after(headers.get("retry-after")),
+        retry_after_s=_retry_after(retry_after),
     )
 
 
@@ -218,9 +251,10 @@ def _said(content: Any) -> str:
 def _retry_after(value: str | None) -> float | None:
     """Return a Retry-After header's seconds; the date form is left to the backoff."""
     try:
-        return max(0.0, float(value)) if value else None
+        seconds = float(value or "")
     except ValueError:
         return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def read_completion(content: Mapping[str, Any], evidence: bytes) -> Reply:

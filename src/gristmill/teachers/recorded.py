@@ -38,6 +38,14 @@ class RecordedTeacher:
         self._places: dict[bytes, tuple[int, int]] = {}
         self._spool = tempfile.TemporaryFile(prefix="gristmill-recorded-")  # noqa: SIM115 - closed by close()
         revision = hashlib.sha256()
+        try:
+            self._index(path, revision)
+        except BaseException:
+            self._spool.close()
+            raise
+        self._identity = TeacherIdentity(provider="recorded", model=path.name, revision=revision.hexdigest()[:16])
+
+    def _index(self, path: Path, revision: Any) -> None:
         for file in data_files(path):
             for number, row in read_rows(file):
                 if isinstance(row, BadRow):
@@ -45,7 +53,6 @@ class RecordedTeacher:
                 self._add(row, f"{file}:{number}", revision)
         if not self._places:
             raise SourceError(f"{path} holds no completions", fix='Rows are `{"prompt": "…", "completions": ["…"]}`.')
-        self._identity = TeacherIdentity(provider="recorded", model=path.name, revision=revision.hexdigest()[:16])
 
     def _add(self, row: dict[str, Any], place: str, revision: Any) -> None:
         prompt, completions = as_text(row.get("prompt")), as_list(row.get("completions"))

@@ -1,0 +1,59 @@
+"""Every task replays: in a second process with another hash seed it makes no call, and gives the same sample."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gristmill import tasks
+from gristmill.tasks.registry import TASKS
+from tests.runs import command, finish, recipe, tables
+
+PRELUDE = "import tests.contract.tasks"
+SHIPPED = sorted(plugin.name for plugin in TASKS)
+
+
+def forget_samples(ledger: Path) -> None:
+    """Leave what a crash leaves just before samples are written: every call on record, no sample."""
+    with sqlite3.connect(ledger) as db:
+        db.executescript("DELETE FROM samples; DELETE FROM grades; DELETE FROM decisions; DELETE FROM meta WHERE key='finished'")
+
+
+def life(path: Path, output: Path, hash_seed: str) -> tuple[int, dict[str, object], str]:
+    """Run a recipe in a process of its own."""
+    code, out, err = finish(command("run", str(path), "-o", str(output), "--json", prelude=PRELUDE, PYTHONHASHSEED=hash_seed))
+    return code, json.loads(out), err
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, "turns"])
+def test_a_replay_makes_no_call(tmp_path: Path, name: str) -> None:
+    """All effects are on record, whatever the process's hash seed."""
+    assert tasks
+    path = recipe(tmp_path, prompts=6, task=name, script={"answers": ["A"]})
+    code, found, err = life(path, tmp_path / "run", "1")
+    assert code == 0, err
+    before = tables(tmp_path / "run")
+    forget_samples(tmp_path / "run/ledger.sqlite")
+    code, found, err = life(path, tmp_path / "run", "2")
+    assert code == 0, err
+    assert found["calls"]["made"] == 0  # type: ignore[index]
+    assert found["calls"]["replayed"] > 0  # type: ignore[index]
+    assert tables(tmp_path / "run") == before
+
+
+def test_a_task_that_reads_a_sets_order_is_caught(tmp_path: Path) -> None:
+    """It is diverged with the difference, and the run stops before it buys."""
+    path = recipe(tmp_path, prompts=40, task="careless", script={"answers": ["A"], "log": "log"})
+    code, _, err = life(path, tmp_path / "run", "1")
+    assert code == 0, err
+    asked = (tmp_path / "log").read_text()
+    forget_samples(tmp_path / "run/ledger.sqlite")
+    code, found, _ = life(path, tmp_path / "run", "2")
+    assert code == 6
+    assert "asked for something else than before" in str(found["error"])
+    assert "amber" in str(found["error"])
+    assert found["samples"]["diverged"] >= 5  # type: ignore[index]
+    assert (tmp_path / "log").read_text() == asked

@@ -1,0 +1,134 @@
+"""The contract of every teacher, whatever answers behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from gristmill.files.writing import write_jsonl
+from gristmill.ports import Teacher, TeacherFault
+from gristmill.recipe.model import TeacherSpec
+from gristmill.records import Reply, TeacherIdentity
+from gristmill.teachers.addresses import Environment, open_teacher
+from tests.servers import Answer, Arrived, Reaction, echo, serving
+from tests.teachers.asking import a_request, ask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUESTIONS = ["2+2?", "3+3?", "naïve “question”\u2028 with\ttabs?"]
+
+
+class Case(NamedTuple):
+    """One kind of teacher, how it is opened, and how it is opened elsewhere."""
+
+    open: Callable[[], Teacher]
+    elsewhere: Callable[[], Teacher]
+    """The same teacher at another address."""
+    failing: Callable[[], Teacher]
+    """One that has no good reply to the first question."""
+    bills: bool
+
+
+@pytest.fixture(params=["recorded", "scripted", "http"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    def opener(spec: TeacherSpec, base: Path = tmp_path) -> Callable[[], Teacher]:
+        return lambda: open_teacher(spec, base, Environment({}))
+
+    with ExitStack() as stack:
+        if request.param == "recorded":
+            spec = TeacherSpec(address="recorded:c.jsonl")
+            rows = [{"prompt": question, "completions": [f"{question} {n}" for n in range(3)]} for question in QUESTIONS]
+            for folder in (tmp_path, tmp_path / "elsewhere"):
+                write_jsonl(folder / "c.jsonl", rows)
+            write_jsonl(tmp_path / "failing" / "c.jsonl", [{"prompt": "other", "completions": ["x"]}])
+            yield Case(opener(spec), opener(spec, tmp_path / "elsewhere"), opener(spec, tmp_path / "failing"), bills=False)
+        elif request.param == "scripted":
+            spec = TeacherSpec(address="scripted:")
+            failing = TeacherSpec(address="scripted:", script={"permanent": 1.0})
+            yield Case(opener(spec), opener(spec, tmp_path / "elsewhere"), opener(failing), bills=True)
+        else:
+            first, second, broken = (stack.enter_context(serving(answer)) for answer in (echo, echo, refuse))
+            specs = [TeacherSpec(address=server.url, model="m", revision="r") for server in (first, second, broken)]
+            yield Case(opener(specs[0]), opener(specs[1]), opener(specs[2]), bills=True)
+
+
+def refuse(_: Arrived) -> Reaction:
+    return Answer(400, {"error": {"message": "content policy"}})
+
+
+def test_the_identity_is_stable_and_does_not_hold_the_address(case: Case) -> None:
+    first, again, elsewhere = case.open(), case.open(), case.elsewhere()
+    assert isinstance(first.identity, TeacherIdentity)
+    assert first.identity == first.identity == again.identity == elsewhere.identity
+    assert not {"127.0.0.1", "elsewhere", "/"} & set(first.identity.model_dump().values())
+    assert "127.0.0.1" not in first.identity.model_dump_json()
+    for teacher in (first, again, elsewhere):
+        ask(teacher)
+
+
+def test_whether_it_bills_is_known_before_it_is_asked(case: Case) -> None:
+    teacher = case.open()
+    assert teacher.bills is case.bills
+    ask(teacher)
+
+
+def test_a_reply_is_one_well_formed_answer(case: Case) -> None:
+    for reply in ask(case.open(), *(a_request(question) for question in QUESTIONS)):
+        assert isinstance(reply, Reply)
+        assert reply.message.role == "assistant"
+        assert reply.message.content
+        assert reply.finish == "stop"
+        assert reply.model
+        assert Reply.model_validate_json(reply.model_dump_json()) == reply
+
+
+def test_the_same_request_gives_the_same_text_in_any_order_and_anywhere(case: Case) -> None:
+    requests = [a_request(question, index) for question in QUESTIONS for index in range(3)]
+    first = ask(case.open(), *requests)
+    assert ask(case.open(), *reversed(requests)) == first[::-1]
+    assert ask(case.elsewhere(), *requests) == first
+    assert len({reply.message.content for reply in first}) > 1
+
+
+def test_requests_side_by_side_get_their_own_answers(case: Case) -> None:
+    requests = [a_request(question, index) for question in QUESTIONS for index in range(3)]
+
+    async def work(teacher: Teacher) -> list[Reply]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(teacher.complete(request)) for request in requests]
+        await teacher.close()
+        return [task.result() for task in tasks]
+
+    assert asyncio.run(work(case.open())) == ask(case.open(), *requests)
+
+
+def test_a_failure_is_a_fault_with_kind_code_and_words(case: Case) -> None:
+    teacher = case.failing()
+    with pytest.raises(TeacherFault) as caught:
+        ask(teacher, a_request(QUESTIONS[0]))
+    fault = caught.value
+    assert fault.kind in ("transient", "permanent", "fatal", "exhausted")
+    assert fault.code
+    assert fault.code.replace("_", "").isalnum()
+    assert str(fault)
+    assert "\n" not in str(fault)
+    assert isinstance(fault.evidence, bytes)
+    assert fault.evidence or fault.kind == "exhausted"
+
+
+def test_closing_twice_is_fine(case: Case) -> None:
+    async def work(teacher: Teacher) -> None:
+        await teacher.complete(a_request(QUESTIONS[0]))
+        await teacher.close()
+        await teacher.close()
+
+    asyncio.run(work(case.open()))
+
+
+def test_closing_without_a_call_is_fine(case: Case) -> None:
+    ask(case.open())

@@ -1,0 +1,163 @@
+"""`http`: what is sent, and what becomes of a well-formed reply."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from gristmill.messages import Message, ToolCall, user
+from gristmill.records import Reply, Sampling, Usage
+from gristmill.teachers.http import HttpTeacher
+from tests.servers import Answer, completion, serving
+from tests.teachers.asking import IDENTITY, KEY, a_request, ask, http
+
+
+def reply_to(body: Any) -> Reply:
+    with serving(lambda _: Answer(200, body)) as server:
+        return ask(http(server.url), a_request())[0]
+
+
+def test_the_body_is_the_request_and_nothing_else() -> None:
+    request = a_request(sampling=Sampling(temperature=0.0, max_tokens=7, stop=("\n",)))
+    with serving() as server:
+        ask(http(server.url, key=KEY, headers={"x-extra": "1"}), request)
+        (arrived,) = server.requests
+    assert arrived.path == "/v1/chat/completions"
+    assert arrived.body == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "2+2?"}],
+        "seed": request.seed,
+        "temperature": 0.0,
+        "max_tokens": 7,
+        "stop": ["\n"],
+    }
+    headers = {name.lower(): value for name, value in arrived.headers.items()}
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert headers["content-type"] == "application/json"
+    assert headers["x-extra"] == "1"
+
+
+def test_parameters_that_are_unknown_are_not_sent_and_without_a_key_no_header_is() -> None:
+    with serving() as server:
+        ask(http(server.url), a_request())
+        (arrived,) = server.requests
+    assert set(arrived.body) == {"model", "messages", "seed"}
+    assert "authorization" not in {name.lower() for name in arrived.headers}
+
+
+def test_tools_formats_and_a_whole_conversation_are_sent() -> None:
+    messages = (
+        Message(role="system", content="s"),
+        user("q"),
+        Message(role="assistant", content="", tool_calls=(ToolCall(id="c1", name="calc", arguments='{"x": 1.50}'),)),
+        Message(role="tool", content="6", tool_call_id="c1"),
+    )
+    tool = {"type": "function", "function": {"name": "calc", "parameters": {"type": "object"}}}
+    request = a_request(messages=messages, tools=(tool,), response_format={"type": "json_object"})
+    with serving() as server:
+        teacher = HttpTeacher(server.url + "/", IDENTITY, extra_body={"chat_template_kwargs": {"enable_thinking": True}})
+        ask(teacher, request)
+        (arrived,) = server.requests
+    assert arrived.body["tools"] == [tool]
+    assert arrived.body["response_format"] == {"type": "json_object"}
+    assert arrived.body["chat_template_kwargs"] == {"enable_thinking": True}
+    call = {"id": "c1", "type": "function", "function": {"name": "calc", "arguments": '{"x": 1.50}'}}
+    assert arrived.body["messages"][2:] == [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "6", "tool_call_id": "c1"},
+    ]
+
+
+def test_a_reply_with_everything() -> None:
+    body = completion(
+        "4",
+        message={"reasoning_content": "two and two"},
+        system_fingerprint="fp_1",
+        usage={
+            "prompt_tokens": 5,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 3},
+            "completion_tokens_details": {"reasoning_tokens": 1},
+        },
+    )
+    assert reply_to(body) == Reply(
+        message=Message(role="assistant", content="4", thinking="two and two"),
+        finish="stop",
+        usage=Usage(input_tokens=5, output_tokens=2, cached_tokens=3, reasoning_tokens=1),
+        model="served-model",
+        provider_request_id="chatcmpl-1",
+        meta={"system_fingerprint": "fp_1"},
+    )
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_visible_reasoning_under_both_names(name: str) -> None:
+    assert reply_to(completion(message={name: "hm"})).message.thinking == "hm"
+
+
+@pytest.mark.parametrize("usage", [..., None, {}, {"prompt_tokens": None}, {"prompt_tokens": "5"}, [1], {"prompt_tokens": True}])
+def test_missing_or_odd_usage_is_unknown_and_never_zero(usage: Any) -> None:
+    assert reply_to(completion(usage=usage)).usage == Usage()
+
+
+def test_the_cost_is_unknown_without_a_price() -> None:
+    assert reply_to(completion()).cost_usd is None
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("tool_calls", "tool_calls"),
+        ("function_call", "tool_calls"),
+        ("content_filter", "content_filter"),
+        ("eos", "unknown"),
+        (None, "unknown"),
+        (7, "unknown"),
+    ],
+)
+def test_finish_reasons(said: Any, meant: str) -> None:
+    assert reply_to(completion(finish_reason=said)).finish == meant
+
+
+def test_tool_calls_keep_their_arguments_as_they_were_written() -> None:
+    arguments = '{"b": 1.50,  "a": "\\u00e9"}'
+    call = {"id": "c1", "type": "function", "function": {"name": "calc", "arguments": arguments}}
+    reply = reply_to(completion(None, message={"tool_calls": [call]}, finish_reason="tool_calls"))
+    assert reply.message.content == ""
+    assert reply.message.tool_calls == (ToolCall(id="c1", name="calc", arguments=arguments),)
+
+
+@pytest.mark.parametrize("calls", [None, []])
+def test_no_tool_calls(calls: Any) -> None:
+    assert reply_to(completion(message={"tool_calls": calls})).message.tool_calls == ()
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_an_empty_answer_is_an_answer(content: Any) -> None:
+    assert reply_to(completion(content)).message.content == ""
+
+
+def test_a_truncated_reply_is_a_reply() -> None:
+    reply = reply_to(completion("half of th", finish_reason="length"))
+    assert (reply.message.content, reply.finish) == ("half of th", "length")
+
+
+def test_a_wrong_content_type_does_not_matter_where_the_body_is_right() -> None:
+    with serving(lambda _: Answer(200, completion("4"), {"content-type": "text/html; charset=latin-1"})) as server:
+        assert ask(http(server.url), a_request())[0].message.content == "4"
+
+
+def test_a_compressed_body_is_unpacked() -> None:
+    body = gzip.compress(json.dumps(completion("4")).encode())
+    with serving(lambda _: Answer(200, body, {"content-encoding": "gzip"})) as server:
+        assert ask(http(server.url), a_request())[0].message.content == "4"
+
+
+def test_a_large_body_within_the_limit_is_read_whole() -> None:
+    text = "x" * 3_000_000
+    assert reply_to(completion(text)).message.content == text
