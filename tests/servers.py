@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
     status: int = 200
     body: Any = None
-    headers: Mapping[str, str] = {}  # noqa: RUF012 - never changed
+    headers: Mapping[str, str] = {}
 
 
 class Raw(NamedTuple):
@@ -75,7 +75,7 @@ class Server:
     """A server that runs; `requests` is everything that arrived."""
 
     answer: Script
-    requests: list[Arrived] = field(default_factory=lambda: [])
+    requests: list[Arrived] = field(default_factory=list[Arrived])
     port: int = 0
 
     @property

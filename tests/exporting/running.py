@@ -27,17 +27,15 @@ export: [messages, prompt_completion, rl, parquet]
 
 
 def small_run(folder: Path, recipe: str = RECIPE, prompts: int = 24) -> Summary:
-    """Run a recipe over questions of which every answer is recorded: a wrong one, then two right ones, for every fourth just one."""
+    """Run a recipe over recorded answers: a wrong one, then two right ones, or just one right for every fourth question."""
     questions = [f"What is {number} + {number % 7}?" for number in range(prompts)]
     sums = [number + number % 7 for number in range(prompts)]
     write_jsonl(folder / "q.jsonl", ({"question": q, "answer": str(s)} for q, s in zip(questions, sums, strict=True)))
-    write_jsonl(
-        folder / "c.jsonl",
-        (
-            {"prompt": q, "completions": [f"Try {k}.\n#### {n}" for k, n in enumerate((s + 1, s, s + (number % 4 == 0), s + 2))]}
-            for number, (q, s) in enumerate(zip(questions, sums, strict=True))
-        ),
-    )
+    rows: list[Row] = []
+    for number, (question, total) in enumerate(zip(questions, sums, strict=True)):
+        tries = enumerate((total + 1, total, total + (number % 4 == 0), total + 2))
+        rows.append({"prompt": question, "completions": [f"Try {k}.\n#### {n}" for k, n in tries]})
+    write_jsonl(folder / "c.jsonl", rows)
     write_text(folder / "r.yaml", recipe)
     loaded = api.load(folder / "r.yaml")
     return api.run(api.plan(loaded), api.run_folder(loaded.recipe.name, folder / "run"))

@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.exporting.running import exported, small_run
 
 if TYPE_CHECKING:

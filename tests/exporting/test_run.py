@@ -6,9 +6,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.exporting.running import RECIPE, exported, small_run
 
 from gristmill.recipe.document import parse_document
-from tests.exporting.running import RECIPE, exported, small_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +81,7 @@ def test_the_card_names_just_the_files_that_are_there(run: tuple[Path, dict[str,
 
 
 def test_without_licenses_the_card_and_the_rows_say_unknown(tmp_path: Path) -> None:
-    recipe = RECIPE.replace(", license: MIT", "").replace(', license: Apache-2.0', "")
+    recipe = RECIPE.replace(", license: MIT", "").replace(", license: Apache-2.0", "")
     small_run(tmp_path, recipe, prompts=8)
     text = (tmp_path / "run" / "export" / "README.md").read_text(encoding="utf-8")
     assert "license" not in parse_document(text.split("---\n")[1], "README.md").content

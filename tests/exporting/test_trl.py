@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from tests.exporting.running import RECIPE, exported, small_run
 
 if TYPE_CHECKING:
@@ -35,14 +35,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def package(name: str) -> Any:
+    """Return a package that has no types here, or is not installed where the types are checked."""
+    return importlib.import_module(name)
+
+
 def tiny(run: Path) -> tuple[Any, Any]:
     """Return a random model and a tokenizer that is trained on the run's own rows."""
-    import tokenizers
-    import torch
-    import transformers
-
-    torch.manual_seed(0)
-    raw: Any = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizers, transformers = package("tokenizers"), package("transformers")
+    package("torch").manual_seed(0)
+    raw = tokenizers.Tokenizer(tokenizers.models.BPE())
     raw.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = tokenizers.decoders.ByteLevel()
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
@@ -59,10 +61,8 @@ def tiny(run: Path) -> tuple[Any, Any]:
 
 
 def rows(run: Path, name: str) -> Any:
-    import datasets
-
     files = str(run / "run" / "export" / name / "train.jsonl")
-    return datasets.load_dataset("json", data_files=files, split="train", cache_dir=str(run / "cache"))
+    return package("datasets").load_dataset("json", data_files=files, split="train", cache_dir=str(run / "cache"))
 
 
 def settings(run: Path) -> dict[str, Any]:
@@ -81,8 +81,7 @@ def settings(run: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["messages", "prompt_completion"])
 def test_supervised_training_takes_two_steps(run: Path, name: str) -> None:
-    import trl
-
+    trl = package("trl")
     model, tokenizer = tiny(run)
     before = model.lm_head.weight.detach().clone()
     config = trl.SFTConfig(**settings(run), max_steps=2, per_device_train_batch_size=2, max_length=256)
@@ -93,8 +92,7 @@ def test_supervised_training_takes_two_steps(run: Path, name: str) -> None:
 
 
 def test_only_the_completion_is_learned(run: Path) -> None:
-    import trl
-
+    trl = package("trl")
     model, tokenizer = tiny(run)
     config = trl.SFTConfig(**settings(run), max_steps=1, per_device_train_batch_size=1, max_length=256)
     data = rows(run, "prompt_completion")
@@ -108,8 +106,7 @@ def test_only_the_completion_is_learned(run: Path) -> None:
 
 
 def test_reinforcement_takes_a_step_with_a_reward_from_the_reference(run: Path) -> None:
-    import trl
-
+    trl = package("trl")
     model, tokenizer = tiny(run)
     seen: list[str] = []
 

@@ -89,21 +89,21 @@ def test_a_line_that_is_too_long_is_skipped_whole(tmp_path: Path, monkeypatch: p
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", []),
-        ("[]", []),
-        (" \n[ ]\n", []),
-        ('{"a": 1}', [(1, {"a": 1})]),
-        ('\ufeff [{"a": 1}, {"a": 2}]\n', [(1, {"a": 1}), (2, {"a": 2})]),
-        ('[{"a": 1}, 7, [], {}]', [(1, {"a": 1}), (2, "not_an_object"), (3, "not_an_object"), (4, {})]),
-        ('[{"a": 1}, {"a": ', [(1, {"a": 1}), (2, "bad_json")]),
-        ('[{"a": 1} oops]', [(1, {"a": 1}), (2, "bad_json")]),
-        ("7", [(1, "not_an_object")]),
-        ("oops", [(1, "bad_json")]),
-    ],
-)
+JSON_TEXTS: list[tuple[str, list[Any]]] = [
+    ("", []),
+    ("[]", []),
+    (" \n[ ]\n", []),
+    ('{"a": 1}', [(1, {"a": 1})]),
+    ('\ufeff [{"a": 1}, {"a": 2}]\n', [(1, {"a": 1}), (2, {"a": 2})]),
+    ('[{"a": 1}, 7, [], {}]', [(1, {"a": 1}), (2, "not_an_object"), (3, "not_an_object"), (4, {})]),
+    ('[{"a": 1}, {"a": ', [(1, {"a": 1}), (2, "bad_json")]),
+    ('[{"a": 1} oops]', [(1, {"a": 1}), (2, "bad_json")]),
+    ("7", [(1, "not_an_object")]),
+    ("oops", [(1, "bad_json")]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), JSON_TEXTS)
 def test_json(tmp_path: Path, text: str, expected: list[Any]) -> None:
     assert read(write(tmp_path / "f.json", text)) == expected
 

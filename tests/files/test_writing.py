@@ -22,7 +22,7 @@ COLUMNS = {
     "yes": "BOOLEAN",
     "tags": "VARCHAR[]",
     "messages": "STRUCT(role VARCHAR, content VARCHAR)[]",
-    "it's \"odd\"": "VARCHAR",
+    'it\'s "odd"': "VARCHAR",
 }
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
 ROWS = st.lists(
@@ -34,7 +34,7 @@ ROWS = st.lists(
             "yes": st.none() | st.booleans(),
             "tags": st.none() | st.lists(st.none() | TEXT, max_size=3),
             "messages": st.none() | st.lists(st.fixed_dictionaries({"role": TEXT, "content": st.none() | TEXT}), max_size=3),
-            "it's \"odd\"": st.none() | TEXT,
+            'it\'s "odd"': st.none() | TEXT,
         }
     ),
     max_size=5,

@@ -18,9 +18,7 @@ def a_prompt(**fields: Any) -> Prompt:
 
 
 def a_record(prompt: Prompt, run: str = "r", **fields: Any) -> Record:
-    sample = Sample(
-        id="s", prompt_id="p", index=3, messages=(*prompt.messages, ANSWER), answer="2", status="complete", **fields
-    )
+    sample = Sample(id="s", prompt_id="p", index=3, messages=(*prompt.messages, ANSWER), answer="2", status="complete", **fields)
     return make_record(
         prompt,
         sample,
@@ -31,9 +29,7 @@ def a_record(prompt: Prompt, run: str = "r", **fields: Any) -> Record:
     )
 
 
-@pytest.mark.parametrize(
-    ("origin", "depth"), [("human", 0), ("template", 0), ("model", 1), ("mixed", 1), ("unknown", 1)]
-)
+@pytest.mark.parametrize(("origin", "depth"), [("human", 0), ("template", 0), ("model", 1), ("mixed", 1), ("unknown", 1)])
 def test_only_what_people_or_a_rule_wrote_has_depth_0(origin: Origin, depth: int) -> None:
     assert prompt_depth(a_prompt(origin=origin)) == depth
     assert a_record(a_prompt(origin=origin)).depth == depth + 1

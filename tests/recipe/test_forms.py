@@ -35,7 +35,8 @@ sampling: {want: 1}
 FULL = """\
 name: full.1_2-3
 prompts:
-  - {path: "data/*.jsonl", messages: chat, reference: gold, meta: [level], domain: maths, origin: human, license: MIT, format: jsonl}
+  - {path: "data/*.jsonl", messages: chat, reference: gold, meta: [level], domain: maths, origin: human, license: MIT,
+     format: jsonl}
   - {word_problems: {count: 3, steps: [2, 3], seed: 9}}
 task: reasoning
 teacher: {address: "http://gpu1:8000/v1", model: m, revision: r, key_env: KEY, timeout_s: 9.5, attempts: 2,
@@ -111,7 +112,7 @@ def test_the_main_teacher_may_stand_under_teachers() -> None:
 
 def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        recipe(SHORT).sampling.want = 3  # pyright: ignore[reportAttributeAccessIssue]
+        recipe(SHORT).sampling.want = 3
 
 
 def test_parameters_that_were_not_written_are_not_sent() -> None:

@@ -125,7 +125,11 @@ def test_several_mistakes_are_reported_first_by_place(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said", "fix"),
-    [("", "the recipe is empty", "gristmill init"), ("- a\n", "`key: value` lines", "gristmill init"), ("hi\n", "`key: value`", "")],
+    [
+        ("", "the recipe is empty", "gristmill init"),
+        ("- a\n", "`key: value` lines", "gristmill init"),
+        ("hi\n", "`key: value`", ""),
+    ],
 )
 def test_a_text_that_is_no_recipe(folder: Path, text: str, said: str, fix: str) -> None:
     error = refused(folder, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -132,7 +133,7 @@ def test_an_alias_that_is_small_is_expanded() -> None:
     assert parse_document("a: &x {b: 1}\nc: *x\n", "r.yaml").content == {"a": {"b": 1}, "c": {"b": 1}}
 
 
-@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 3000])
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 1000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}")])
 def test_deep_nesting_is_refused(depth: int, opening: str, closing: str) -> None:
     assert f"nested more than {MAX_DEPTH} deep" in str(refused(opening * depth + "1" + closing * depth))
@@ -159,11 +160,10 @@ def test_every_value_knows_its_place() -> None:
 @given(st.text() | st.text("[]{}:,-&*!#|>'\"% \n\tab1.?"))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
-        document = parse_document(text, "r.yaml")
+        where = parse_document(text, "r.yaml").where(())
     except RecipeError as error:
-        assert str(error).startswith("r.yaml")
-    else:
-        assert document.marks[()].line >= 1
+        where = error.where
+    assert re.fullmatch(r"r\.yaml(:[1-9]\d*:[1-9]\d*)?", where)
 
 
 @given(st.dictionaries(KEYS, PLAIN, min_size=1, max_size=4))
@@ -171,6 +171,8 @@ def test_what_is_dumped_is_read_back(content: dict[str, Any]) -> None:
     assert parse_document(dump_document(content), "r.yaml").content == content
 
 
-@pytest.mark.parametrize("text", ["no", "3", "3e-4", "~", "2026-01-02", "a: b", "#x", "a\nb\n", "a\tb", " x", "'", '"', "*a", "!x"])
+@pytest.mark.parametrize(
+    "text", ["no", "3", "3e-4", "~", "2026-01-02", "a: b", "#x", "a\nb\n", "a\tb", " x", "'", '"', "*a", "!x"]
+)
 def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
     assert parse_document(dump_document({"a": [text]}), "r.yaml").content == {"a": [text]}

@@ -125,9 +125,7 @@ def test_bad_rows_among_good_ones_are_rejects_and_end_nothing(file: Path) -> Non
         ({"prompt": "question", "reference": "anwser"}, "no field `anwser` (`prompts.reference`)", "`reference: answer`?"),
     ],
 )
-def test_a_wrong_mapping_is_an_error_and_not_a_thousand_rejects(
-    file: Path, mapping: dict[str, str], said: str, fix: str
-) -> None:
+def test_a_wrong_mapping_is_an_error_and_not_a_thousand_rejects(file: Path, mapping: dict[str, str], said: str, fix: str) -> None:
     rows = [{"question": str(number), "answer": "2"} for number in range(3 * MAPPING_ROWS)]
     seen: list[SourceRow] = []
     with pytest.raises(SourceError) as caught:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.servers import serving
+from tests.teachers.asking import KEY, a_request, ask
 
 from gristmill.errors import InputError
 from gristmill.recipe.model import TeacherSpec
 from gristmill.teachers.addresses import Endpoint, Environment, endpoint, key_for, open_teacher
-from tests.servers import serving
-from tests.teachers.asking import KEY, a_request, ask
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.servers import Answer, Never, Raw, Reaction, completion, serving
+from tests.teachers.asking import KEY, a_request, ask, fault_of, http
 
 from gristmill.ports import TeacherFault
 from gristmill.teachers import http as http_module
-from tests.servers import Answer, Never, Raw, Reaction, completion, serving
-from tests.teachers.asking import KEY, a_request, ask, fault_of, http
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import pytest
+from tests.servers import Answer, completion, serving
+from tests.teachers.asking import IDENTITY, KEY, a_request, ask, http
 
 from gristmill.messages import Message, ToolCall, user
 from gristmill.records import Reply, Sampling, Usage
 from gristmill.teachers.http import HttpTeacher
-from tests.servers import Answer, completion, serving
-from tests.teachers.asking import IDENTITY, KEY, a_request, ask, http
 
 
 def reply_to(body: Any) -> Reply:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.teachers.asking import a_request, ask, fault_of
 
 from gristmill.errors import SourceError
 from gristmill.files.writing import write_jsonl
 from gristmill.messages import Message, user
 from gristmill.teachers.recorded import RecordedTeacher
-from tests.teachers.asking import a_request, ask, fault_of
 
 if TYPE_CHECKING:
     from pathlib import Path

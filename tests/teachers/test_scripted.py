@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.teachers.asking import a_request, ask, fault_of
 
 from gristmill.ports import TeacherFault
 from gristmill.teachers.scripted import Script, ScriptedTeacher
-from tests.teachers.asking import a_request, ask, fault_of
 
 if TYPE_CHECKING:
     from pathlib import Path
