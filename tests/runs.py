@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +72,36 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+def query(sql: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query over files."""
+    with duckdb.connect() as connection:
+        return connection.execute(sql).fetchall()
+
+
+def columns(path: Path) -> list[str]:
+    """Return the names of a Parquet file's columns."""
+    return [str(row[0]) for row in query(f"DESCRIBE SELECT * FROM '{path}'")]
+
+
+def keep(lines: list[str]) -> Callable[..., None]:
+    """Return a `say` that keeps what it is told."""
+
+    def say(*more: str) -> None:
+        lines.extend(more)
+
+    return say
+
+
 def tables(output: Path, *, but: str = "") -> dict[str, list[tuple[Any, ...]]]:
     """Return every table of a run without times; with `but`, without the samples that this rule decided."""
     found: dict[str, list[tuple[Any, ...]]] = {}
     skip = set[str]()
     if but:
-        rows = duckdb.sql(f"SELECT sample_id FROM '{output}/tables/decisions.parquet' WHERE rule = '{but}'").fetchall()
+        rows = query(f"SELECT sample_id FROM '{output}/tables/decisions.parquet' WHERE rule = '{but}'")
         skip = {row[0] for row in rows}
     for path in sorted((output / "tables").glob("*.parquet")):
-        relation = duckdb.sql(f"SELECT * FROM '{path}'")
-        names = [name for name in relation.columns if name not in TIMES]
-        rows = duckdb.sql(f"SELECT {', '.join(names)} FROM '{path}'").fetchall()
+        names = [name for name in columns(path) if name not in TIMES]
+        rows = query(f"SELECT {', '.join(names)} FROM '{path}'")
         found[path.stem] = [row for row in rows if not skip & {str(cell) for cell in row}]
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gristmill.messages import Frozen, user
 from gristmill.ports import Session
-from gristmill.records import Prompt, Sample
+from gristmill.records import Prompt, Reply, Sample
 from gristmill.tasks.building import sample_from
 from gristmill.tasks.registry import task
 
@@ -15,7 +15,7 @@ WORDS = {"amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath"}
 async def turns(prompt: Prompt, session: Session, options: Frozen) -> Sample:
     """Ask three times, each time with what was said before, a moment and a random number."""
     messages = list(session.frame(prompt))
-    replies = []
+    replies: list[Reply] = []
     for turn in range(3):
         reply = await session.complete(messages, step="turn")
         replies.append(reply)

@@ -11,7 +11,7 @@ import pytest
 
 from gristmill.errors import InputError, SourceError
 from gristmill.store.reader import Reader
-from tests.runs import command, exported, finish, recipe, run, tables
+from tests.runs import command, exported, finish, keep, recipe, run, tables
 
 FAULTS: dict[str, Any] = {"transient": 0.01, "permanent": 0.05, "truncated": 0.05, "malformed": 0.01}
 
@@ -151,7 +151,7 @@ def test_a_change_that_costs_is_asked_about(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="with the changed sampling"):
         run(changed, tmp_path / "run")
     said: list[str] = []
-    found = run(changed, tmp_path / "run", yes=True, say=lambda *lines: said.extend(lines))
+    found = run(changed, tmp_path / "run", yes=True, say=keep(said))
     assert found["calls"]["made"] > 0
     assert said == ["the recipe has changed: sampling; what is redone: generate, grade, select, export"]
     assert len(list((tmp_path / "run/recipes").glob("*.yaml"))) == 2
@@ -161,7 +161,8 @@ def test_reuse_of_another_run(tmp_path: Path) -> None:
     """Equal calls are taken from there; only the others are made."""
     path = recipe(tmp_path, prompts=20, script={"log": "log"})
     run(path, tmp_path / "first")
-    found = run(recipe(tmp_path, prompts=25, script={"log": "log"}), tmp_path / "second", reuse=Reader.at(tmp_path / "first/ledger.sqlite"))
+    wider = recipe(tmp_path, prompts=25, script={"log": "log"})
+    found = run(wider, tmp_path / "second", reuse=Reader.at(tmp_path / "first/ledger.sqlite"))
     assert found["calls"]["reused"] > 0
     asked = (tmp_path / "log").read_text().split()
     assert len(asked) == len(set(asked))

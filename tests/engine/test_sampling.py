@@ -14,7 +14,17 @@ T, F, N = True, False, None
 
 @pytest.mark.parametrize(
     ("outcomes", "due"),
-    [([], 2), ([T], 1), ([T, T], 0), ([F, F], 2), ([T, F], 1), ([F, F, F], 0), ([F, N, F], 2), ([F, N, F, F], 0), ([N, N, N, N], 2)],
+    [
+        ([], 2),
+        ([T], 1),
+        ([T, T], 0),
+        ([F, F], 2),
+        ([T, F], 1),
+        ([F, F, F], 0),
+        ([F, N, F], 2),
+        ([F, N, F, F], 0),
+        ([N, N, N, N], 2),
+    ],
 )
 def test_rounds(outcomes: list[bool | None], due: int) -> None:
     """A round has what is still wanted; three straight failures end it, and None is not one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ async def opened(path: Path, script: Script | None = None) -> AsyncGenerator[tup
                 ledger=ledger,
                 dispatchers={"teacher": dispatcher},
                 sampling=Sampling(temperature=0.5),
-                frame=lambda prompt: framed(prompt, None, lambda text: text),
+                frame=partial(framed, system=None, fill=str),
                 seed=0,
                 context=1,
                 switch=switch,
@@ -122,7 +123,7 @@ def test_two_unfinished_calls_with_one_step(tmp_path: Path) -> None:
 def test_side_by_side_with_other_steps(tmp_path: Path) -> None:
     """Calls with different steps run at one time."""
 
-    async def life() -> int:
+    async def life() -> None:
         async with opened(tmp_path, Script(latency_s=(0.01, 0.01))) as (door, dispatcher):
             session = SampleSession(door, PROMPT, 1, 0)
             async with asyncio.TaskGroup() as group:
@@ -130,10 +131,9 @@ def test_side_by_side_with_other_steps(tmp_path: Path) -> None:
                     group.create_task(session.complete([user("a")], step=step))
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-                together = dispatcher.in_flight
-            return together
+                assert dispatcher.in_flight == 2
 
-    assert asyncio.run(life()) == 2
+    asyncio.run(life())
 
 
 def test_time_and_randomness_are_replayed(tmp_path: Path) -> None:

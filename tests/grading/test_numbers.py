@@ -179,9 +179,7 @@ def written(draw: st.DrawFn, value: Fraction) -> str:
     if digits is not None:
         moved = top * 10**digits // bottom
         forms += [f"{sign}{moved // 10**digits:,}.{moved % 10**digits:0{digits}}", f"{sign}{moved}e-{digits}"]
-    dress = draw(
-        st.sampled_from(["{}", " {} ", "${}$", "{} apples", "**{}**", r"\boxed{{{}}}", "x = {}", "The answer is {}."])
-    )
+    dress = draw(st.sampled_from(["{}", " {} ", "${}$", "{} apples", "**{}**", r"\boxed{{{}}}", "x = {}", "The answer is {}."]))
     form = draw(st.sampled_from(forms))
     return form if dress == "${}$" and "$" in form else dress.format(form)
 

@@ -154,9 +154,7 @@ def test_the_looping_tail_is_the_one_that_trying_all_would_find(units: list[str]
     assert looping_tail(units, loops, shortest)[0] == (naive(units) or naive(units[:-1]))
 
 
-@pytest.mark.parametrize(
-    "text", ["a" * 300_000, "a " * 150_000, "ab" * 150_000, ("a " * 50 + "b ") * 3000, " " * 300_000]
-)
+@pytest.mark.parametrize("text", ["a" * 300_000, "a " * 150_000, "ab" * 150_000, ("a " * 50 + "b ") * 3000, " " * 300_000])
 def test_hostile_text_is_measured_in_linear_time(text: str) -> None:
     found = repetition(text, RepetitionOptions())
     assert 0 <= found.share <= 1

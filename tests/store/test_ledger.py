@@ -118,7 +118,8 @@ def test_a_failed_write_is_told_to_everyone(tmp_path: Path) -> None:
             kept += 1
 
     ledger = Ledger(tmp_path / "l.sqlite")
-    ledger._db.execute("PRAGMA max_page_count=60")
+    with ledger.bulk() as db:
+        db.execute("PRAGMA max_page_count=60")
     with pytest.raises(LedgerError, match="disk is full"):
         asyncio.run(fill(ledger))
     with pytest.raises(LedgerError, match="disk is full"):

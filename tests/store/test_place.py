@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,14 +73,11 @@ def in_namespace(script: str) -> subprocess.CompletedProcess[str]:
     unshare = shutil.which("unshare")
     assert unshare, "util-linux is needed"
     flags = ["-m"] if os.geteuid() == 0 else ["-rm"]
-    return subprocess.run([unshare, *flags, "sh", "-ec", script], capture_output=True, text=True, timeout=120)
+    return subprocess.run([unshare, *flags, "sh", "-ec", script], capture_output=True, text=True, timeout=120, check=False)
 
 
 def gristmill(*arguments: str) -> str:
     """Return a shell command that runs gristmill."""
-    import shlex
-    import sys
-
     return shlex.join([sys.executable, "-c", MAIN.format(prelude="pass"), *arguments])
 
 
@@ -104,8 +103,6 @@ def test_a_full_disk(tmp_path: Path) -> None:
         "'SELECT lower(hex(q.request_id)) FROM requests q JOIN replies r ON r.request = q.id'); "
         "print(*(r[0] for r in rows), sep=chr(10))"
     )
-    import sys
-
     script = f"""
         mount -t tmpfs -o size=3m none {tmp_path}/disk
         set +e; {run}; echo "first $?"; set -e

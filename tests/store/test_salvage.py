@@ -10,7 +10,7 @@ import pytest
 
 from gristmill.errors import LedgerError
 from gristmill.store.ledger import Ledger
-from tests.runs import command, finish, recipe, run
+from tests.runs import command, finish, keep, recipe, run
 
 
 def pages_of(path: Path, table: str) -> list[int]:
@@ -50,7 +50,7 @@ def test_one_bad_page(tmp_path: Path, table: str) -> None:
     damage(ledger, pages[len(pages) // 2])
     asked = len((tmp_path / "log").read_text().split())
     said: list[str] = []
-    after = run(path, output, say=lambda *lines: said.extend(lines))
+    after = run(path, output, say=keep(said))
     assert after["exit_code"] == 0
     assert after["accepted"] == before["accepted"]
     assert any("damaged" in line for line in said)
@@ -75,7 +75,7 @@ def test_a_damaged_text(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="damaged"):
         run(changed, output)
     said: list[str] = []
-    after = run(changed, output, say=lambda *lines: said.extend(lines))
+    after = run(changed, output, say=keep(said))
     assert "damaged" in said[0]
     assert after["accepted"] == before["accepted"]
 

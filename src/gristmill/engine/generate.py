@@ -258,7 +258,7 @@ class Generation:
             return self._failed(prompt, session, "diverged", "diverged", change.difference)
         except GristmillError:
             raise
-        except Exception as error:  # noqa: BLE001 - the task is somebody's code: its failure is a row with a reason
+        except Exception as error:  # noqa: BLE001 - the task is somebody's code: its failure is a row with its reason
             self.first_error = self.first_error or repr(error)
             return self._failed(prompt, session, "error", f"task: {type(error).__name__}", repr(error))
 

@@ -37,9 +37,9 @@ def run(plan: Plan, folder: RunFolder, opening: Opening) -> Summary:
     """
     with open_run(folder) as ledger:
         opening.say(*ledger.notes)
-        check_changes(plan, folder, ledger, opening)
-        index_prompts(ledger, plan.sources, plan.recipe.seed, opening.indexing)
         try:
+            check_changes(plan, folder, ledger, opening)
+            index_prompts(ledger, plan.sources, plan.recipe.seed, opening.indexing)
             return asyncio.run(_run(plan, folder, ledger, opening))
         except OSError as error:
             raise disk_error(error) or error from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from gristmill.errors import InputError, LedgerError
@@ -84,8 +85,7 @@ def disk_error(error: OSError) -> LedgerError | None:
 
 def reserve_bytes(folder: Path) -> int:
     """Return the free space to keep: 64 MiB, or a twentieth of a small disk."""
-    disk = os.statvfs(folder)
-    return min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // 20)
+    return min(RESERVE_BYTES, shutil.disk_usage(folder).total // 20)
 
 
 def check_space(folder: Path) -> None:
@@ -94,8 +94,7 @@ def check_space(folder: Path) -> None:
     Raises:
         LedgerError: where the free space is below the reserve.
     """
-    disk = os.statvfs(folder)
-    free, reserve = disk.f_bavail * disk.f_frsize, reserve_bytes(folder)
+    free, reserve = shutil.disk_usage(folder).free, reserve_bytes(folder)
     if free < reserve:
         raise LedgerError(
             f"the disk of {folder} is nearly full: {free // 1024:,} KiB free, {reserve // 1024:,} KiB are kept in reserve",

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from gristmill.errors import InputError
 from gristmill.records import TeacherIdentity
 from gristmill.registry import nearest
-from gristmill.teachers.http import HttpTeacher, check_url
 from gristmill.teachers.recorded import RecordedTeacher
 from gristmill.teachers.scripted import Script, ScriptedTeacher
 
@@ -47,6 +46,22 @@ class Environment(NamedTuple):
     variables: Mapping[str, str]
     allowed_keys: frozenset[tuple[str, str]] = frozenset()
     """Pairs of variable name and host."""
+
+
+def check_url(url: str) -> str | None:
+    """Return what is wrong with a server's address, or None."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        return str(error)
+    if parts.scheme not in ("http", "https"):
+        return "it must begin with http:// or https://"
+    if not parts.hostname:
+        return "it names no host"
+    if parts.username or parts.password:
+        return "a key does not belong into an address: name its variable under `key_env`"
+    return None
 
 
 class Endpoint(NamedTuple):
@@ -109,6 +124,8 @@ def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Tea
         if script.log:
             script = script.model_copy(update={"log": str(base / script.log)})
         return ScriptedTeacher(script, model=place.model, revision=spec.revision)
+    from gristmill.teachers.http import HttpTeacher  # its client library takes longer to load than all of ours
+
     return HttpTeacher(
         place.target,
         TeacherIdentity(provider=place.kind, model=place.model, revision=spec.revision),

@@ -307,19 +307,3 @@ def _usage(usage: dict[str, Any] | None) -> Usage:
         cached_tokens=as_count((read or {}).get("cached_tokens")),
         reasoning_tokens=as_count((written or {}).get("reasoning_tokens")),
     )
-
-
-def check_url(url: str) -> str | None:
-    """Return what is wrong with a server's address, or None."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        return str(error)
-    if parts.scheme not in ("http", "https"):
-        return "it must begin with http:// or https://"
-    if not parts.hostname:
-        return "it names no host"
-    if parts.username or parts.password:
-        return "a key does not belong into an address: name its variable under `key_env`"
-    return None

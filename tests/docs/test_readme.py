@@ -1,0 +1,70 @@
+"""The README is true: its tree is the disk's, its recipes are recipes, its Python runs, its commands exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gristmill.recipe.load import load_recipe
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def fences(language: str) -> list[str]:
+    """Return the contents of the README's code fences of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.source_tree
+def test_the_tree_is_the_disks() -> None:
+    """Every module and room under src/gristmill is in the tree, and the tree names nothing else."""
+    tree = next(text for text in fences("text") if text.startswith("src/gristmill/"))
+    inside = [line.split()[0] for line in tree.splitlines() if line.startswith("  ")]
+    package = ROOT / "src/gristmill"
+    rooms = {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    modules = {path.name for path in package.glob("*.py") if path.name != "__init__.py"}
+    assert set(inside) == rooms | modules
+    outside = {line.split()[0] for line in tree.splitlines()[1:] if not line.startswith("  ")}
+    made = {"src", "runs", "dist", "__pycache__"}
+    tops = {f"{path.name}/" for path in ROOT.iterdir() if path.is_dir() and path.name not in made and path.name[0] != "."}
+    assert outside == tops
+
+
+@pytest.mark.parametrize("text", fences("yaml"))
+def test_the_recipes_are_recipes(text: str) -> None:
+    """They load without a mistake."""
+    assert load_recipe(text, "README.md").recipe.name
+
+
+def test_the_python_runs_and_prints_what_it_says(tmp_path: Path) -> None:
+    """Lines that begin with `#>` are what is printed."""
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    for program in fences("python"):
+        said = [line.removeprefix("#> ") for line in program.splitlines() if line.startswith("#> ")]
+        done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert said
+        assert done.stdout.splitlines() == said
+
+
+def test_the_demos_output_is_what_the_demo_prints(tmp_path: Path) -> None:
+    """Times aside."""
+    shown = next(text for text in fences("text") if text.startswith("complete:"))
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    program = "import sys; sys.argv = ['gristmill', 'demo']; from gristmill.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    timeless = re.compile(r" in \d+ s")
+    assert timeless.sub("", shown).strip() in timeless.sub("", done.stdout)
+
+
+def test_the_commands_exist() -> None:
+    """Every `gristmill COMMAND` in the README is one that `--help` lists."""
+    program = "import sys; sys.argv = ['gristmill', '--help']; from gristmill.cli.main import main; main()"
+    listed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    commands = {word for text in fences("sh") for word in re.findall(r"^gristmill (\w+)", text, re.MULTILINE)}
+    assert commands
+    assert all(f"  {command} " in listed for command in commands)
