@@ -67,7 +67,7 @@ class Shelf(Generic[FunctionT]):
             return self._plugins[name]
         except KeyError:
             near = nearest(name, self._plugins)
-            meant = f"did you mean `{near}`? " if near else ""
+            meant = f"Did you mean `{near}`? " if near else ""
             raise InputError(
                 f"there is no {self.kind} `{name}`", fix=f"{meant}There are: {', '.join(sorted(self._plugins))}."
             ) from None

@@ -24,7 +24,7 @@ STAGES: dict[str, str] = {
 """What a change of a recipe's key makes necessary; each stage redoes those after it."""
 
 
-def check_changes(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) -> None:
+def check_changes(plan: Plan, ledger: Ledger, opening: Opening) -> None:
     """Say what a changed recipe means, and make sure that it may make new calls.
 
     Raises:
@@ -45,6 +45,11 @@ def check_changes(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Openin
                 f"up to {finished:,} new calls",
                 fix="Say `--yes` to go on in this folder, or choose another with `-o FOLDER`.",
             )
+
+
+def keep_recipe(plan: Plan, folder: RunFolder, ledger: Ledger) -> None:
+    """Remember the recipe that the run goes on with, in the ledger and as files."""
+    now = plan.recipe.model_dump(mode="json")
     ledger.remember("recipe", canonical_json(now).decode())
     folder.keep_recipe(f"# paths are relative to {plan.base}\n{dump_document(now)}", plan.recipe_id)
 

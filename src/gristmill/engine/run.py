@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gristmill.engine.changes import check_changes
+from gristmill.engine.changes import check_changes, keep_recipe
 from gristmill.engine.finishing import finish
 from gristmill.engine.generate import Generation
 from gristmill.engine.opening import Opening, open_door, open_panel
@@ -38,8 +38,9 @@ def run(plan: Plan, folder: RunFolder, opening: Opening) -> Summary:
     with open_run(folder) as ledger:
         opening.say(*ledger.notes)
         try:
-            check_changes(plan, folder, ledger, opening)
+            check_changes(plan, ledger, opening)
             index_prompts(ledger, plan.sources, plan.recipe.seed, opening.indexing)
+            keep_recipe(plan, folder, ledger)
             return asyncio.run(_run(plan, folder, ledger, opening))
         except OSError as error:
             raise disk_error(error) or error from None
