@@ -16,27 +16,19 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 
-from gristmill.messages import Message, ToolCall
-from gristmill.plain import as_count, as_list, as_object, as_text
+from gristmill.plain import as_list, as_object
 from gristmill.ports import TeacherFault
-from gristmill.records import Reply, TeacherIdentity, Usage
+from gristmill.teachers.completions import malformed, read_completion, said, wire_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gristmill.ports import FaultKind
-    from gristmill.records import Finish, Request
+    from gristmill.records import Reply, Request, TeacherIdentity
 
 TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 FATAL = frozenset({401, 403, 404, 405})
 MAX_BODY_BYTES = 64 * 1024 * 1024
-_FINISH: dict[str | None, Finish] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
 
 
 class HttpTeacher:
@@ -92,7 +84,7 @@ class HttpTeacher:
         Raises:
             TeacherFault: for everything that is not one well-formed reply.
         """
-        body = orjson.dumps(self._body(request))
+        body = orjson.dumps({**wire_body(request, self._identity.model), **self._extra_body})
         try:
             async with self._session().post(self._url, data=body, allow_redirects=False, proxy=self._proxy) as response:
                 return self._read(response.status, response.headers, await self._whole(response))
@@ -125,19 +117,6 @@ class HttpTeacher:
             )
         return self._client
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self._identity.model,
-            "messages": [_wire_message(message) for message in request.messages],
-            "seed": request.seed,
-            **request.sampling.model_dump(exclude_none=True, exclude_defaults=True),
-        }
-        if request.tools:
-            body["tools"] = list(request.tools)
-        if request.response_format is not None:
-            body["response_format"] = request.response_format
-        return {**body, **self._extra_body}
-
     def _read(self, status: int, headers: Mapping[str, str], data: bytes) -> Reply:
         clean = self._redact(data)
         if status != 200:
@@ -146,12 +125,12 @@ class HttpTeacher:
             content = orjson.loads(clean)
         except orjson.JSONDecodeError as error:
             kind = headers.get("content-type", "no content type")
-            raise _malformed(self._clean(f"the reply is not JSON ({kind}): {error}"), clean) from None
+            raise malformed(self._clean(f"the reply is not JSON ({kind}): {error}"), clean) from None
         reply = as_object(content)
         if reply is None:
-            raise _malformed("the reply is not an object", clean)
+            raise malformed("the reply is not an object", clean)
         if reply.get("error"):
-            raise _malformed(f"an error with status 200: {_said(reply)}", clean)
+            raise malformed(f"an error with status 200: {said(reply)}", clean)
         return read_completion(reply, clean)
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
@@ -163,7 +142,7 @@ class HttpTeacher:
             size += len(part)
             if size > MAX_BODY_BYTES:
                 start = self._redact(b"".join(parts)[: 1000 + len(self._key or "")])[:1000]
-                raise _malformed(f"the reply is longer than {MAX_BODY_BYTES:,} bytes", start)
+                raise malformed(f"the reply is longer than {MAX_BODY_BYTES:,} bytes", start)
         return b"".join(parts)
 
     def _redact(self, data: bytes) -> bytes:
@@ -205,47 +184,21 @@ def _proxy_for(url: str) -> str | None:
     return None if not parts.hostname or proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
 
 
-def _wire_message(message: Message) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        wire["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        wire["tool_call_id"] = message.tool_call_id
-    return wire
-
-
-def _malformed(text: str, evidence: bytes) -> TeacherFault:
-    return TeacherFault(text, kind="transient", code="malformed", evidence=evidence, possibly_billed=True)
-
-
 def _refusal(status: int, location: str, retry_after: str | None, data: bytes) -> TeacherFault:
     kind: FaultKind = "transient" if status in TRANSIENT else "fatal" if status in FATAL else "permanent"
     try:
-        said = _said(orjson.loads(data))
+        words = said(orjson.loads(data))
     except orjson.JSONDecodeError:
-        said = data[:300].decode(errors="replace").strip()
+        words = data[:300].decode(errors="replace").strip()
     if 300 <= status < 400:
-        kind, said = "fatal", f"redirect to {location!r}, which is not followed"
+        kind, words = "fatal", f"redirect to {location!r}, which is not followed"
     return TeacherFault(
-        f"HTTP {status}: {said}" if said else f"HTTP {status}",
+        f"HTTP {status}: {words}" if words else f"HTTP {status}",
         kind=kind,
         code=f"http_{status}",
         evidence=data,
         retry_after_s=_retry_after(retry_after),
     )
-
-
-def _said(content: Any) -> str:
-    """Return the provider's own words out of an error body."""
-    body = as_object(content)
-    error = body.get("error", body) if body is not None else content
-    detail = as_object(error)
-    if detail is not None:
-        error = detail.get("message") or detail.get("detail") or detail
-    return str(error)[:500]
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -255,55 +208,3 @@ def _retry_after(value: str | None) -> float | None:
     except ValueError:
         return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def read_completion(content: Mapping[str, Any], evidence: bytes) -> Reply:
-    """Return the reply in a chat completion.
-
-    Raises:
-        TeacherFault: `malformed`, where there is no choice with a message.
-    """
-    choices = as_list(content.get("choices"))
-    choice = as_object(choices[0]) if choices else None
-    if choice is None:
-        raise _malformed("the reply has no choices", evidence)
-    message = as_object(choice.get("message"))
-    text = as_text((message or {}).get("content") or "")
-    if message is None or text is None:
-        raise _malformed("the reply's choice has no message", evidence)
-    fingerprint = as_text(content.get("system_fingerprint"))
-    return Reply(
-        message=Message(
-            role="assistant",
-            content=text,
-            thinking=as_text(message.get("reasoning_content") or message.get("reasoning")),
-            tool_calls=_tool_calls(message.get("tool_calls"), evidence),
-        ),
-        finish=_FINISH.get(as_text(choice.get("finish_reason")), "unknown"),
-        usage=_usage(as_object(content.get("usage"))),
-        model=as_text(content.get("model")),
-        provider_request_id=as_text(content.get("id")),
-        meta={"system_fingerprint": fingerprint} if fingerprint else {},
-    )
-
-
-def _tool_calls(value: Any, evidence: bytes) -> tuple[ToolCall, ...]:
-    try:
-        return tuple(
-            ToolCall(id=str(call["id"]), name=call["function"]["name"], arguments=call["function"]["arguments"])
-            for call in value or ()
-        )
-    except (KeyError, TypeError, ValueError):
-        raise _malformed("the reply's tool calls cannot be read", evidence) from None
-
-
-def _usage(usage: dict[str, Any] | None) -> Usage:
-    if usage is None:
-        return Usage()
-    read, written = as_object(usage.get("prompt_tokens_details")), as_object(usage.get("completion_tokens_details"))
-    return Usage(
-        input_tokens=as_count(usage.get("prompt_tokens")),
-        output_tokens=as_count(usage.get("completion_tokens")),
-        cached_tokens=as_count((read or {}).get("cached_tokens")),
-        reasoning_tokens=as_count((written or {}).get("reasoning_tokens")),
-    )
