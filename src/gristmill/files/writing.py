@@ -56,6 +56,14 @@ def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
             stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
+ROW_GROUP = 16_384
+"""Rows that are held in memory at one time while Parquet is written."""
+
+
+LEAST_OBJECT_BYTES = 1024 * 1024
+"""DuckDB reads ahead by several times the largest row that it is told to expect, so it is told what was written."""
+
+
 class RowSink:
     """Rows to one file, JSON lines or Parquet by the file's suffix.
 
@@ -71,6 +79,7 @@ class RowSink:
         """
         self.path = path
         self.rows = 0
+        self._longest = 0
         self._columns = columns
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lines = path.with_name(f".{path.name}.part")
@@ -78,7 +87,9 @@ class RowSink:
 
     def write(self, row: Row) -> None:
         """Add a row with just the declared columns."""
-        self._stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        self._stream.write(line)
+        self._longest = max(self._longest, len(line))
         self.rows += 1
 
     def commit(self) -> None:
@@ -87,7 +98,7 @@ class RowSink:
         os.fsync(self._stream.fileno())
         self._stream.close()
         if self.path.suffix == ".parquet":
-            _to_parquet(self._lines, self.path, self._columns)
+            _to_parquet(self._lines, self.path, self._columns, max(LEAST_OBJECT_BYTES, 2 * self._longest))
             self._lines.unlink()
         else:
             self._lines.replace(self.path)
@@ -111,7 +122,7 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Row]) -
     return sink.rows
 
 
-def _to_parquet(lines: Path, path: Path, columns: Mapping[str, str]) -> None:
+def _to_parquet(lines: Path, path: Path, columns: Mapping[str, str], largest: int) -> None:
     import duckdb
 
     fresh = path.with_name(f".{path.name}.fresh")
@@ -119,10 +130,11 @@ def _to_parquet(lines: Path, path: Path, columns: Mapping[str, str]) -> None:
     connection = duckdb.connect()
     try:
         connection.execute("SET preserve_insertion_order=true")
+        connection.execute("SET threads=1")  # each thread holds a row group of its own
         connection.execute(
             f"COPY (SELECT * FROM read_json({_quoted(str(lines))}, format='newline_delimited', "  # noqa: S608 - quoted
-            f"maximum_object_size=268435456, columns={{{declared}}})) "
-            f"TO {_quoted(str(fresh))} (FORMAT PARQUET, COMPRESSION ZSTD)"
+            f"maximum_object_size={largest}, columns={{{declared}}})) "
+            f"TO {_quoted(str(fresh))} (FORMAT PARQUET, COMPRESSION ZSTD, ROW_GROUP_SIZE {ROW_GROUP})"
         )
     except duckdb.Error:
         fresh.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COMPRESS_FROM = 96
-_REMEMBERED = 16_384
+_REMEMBERED = 4_096
 
 
 class Ledger(Reader):
@@ -217,6 +217,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0, cached_statements=256)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
-    db.execute("PRAGMA cache_size=-16000")
+    db.execute("PRAGMA cache_size=-4000")
     db.execute("PRAGMA temp_store=FILE")
     return db

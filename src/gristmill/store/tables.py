@@ -36,7 +36,7 @@ def _prompts(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - o
     names = {row: content["name"] for row, content in ledger.dims("source").items()}
     for position, prompt_id, body, source, rows in ledger.query(
         "SELECT l.position, p.prompt_id, p.body, p.source, p.rows FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY 1"
-    ).fetchall():
+    ):
         prompt = ledger.json(body)
         yield {
             "position": position,
@@ -144,7 +144,7 @@ def _edges(ledger: Reader, context: int) -> Iterator[Row]:
     """Yield child, parent and role: sample to prompt, prompt to source row, sample to the requests that made it."""
     for prompt_id, body in ledger.query(
         "SELECT hex(p.prompt_id), p.body FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY l.position"
-    ).fetchall():
+    ):
         prompt = ledger.json(body)
         if prompt.get("source_id"):
             yield {"child": prompt_id.lower(), "parent": prompt["source_id"], "role": "source"}
@@ -154,7 +154,7 @@ def _edges(ledger: Reader, context: int) -> Iterator[Row]:
         "SELECT hex(s.sample_id), hex(p.prompt_id), s.requests FROM plan l JOIN samples s ON s.prompt = l.prompt "
         "JOIN prompts p ON p.id = s.prompt WHERE s.context = ? ORDER BY l.position, s.sample_index",
         (context,),
-    ).fetchall():
+    ):
         yield {"child": sample_id.lower(), "parent": prompt_id.lower(), "role": "prompt"}
         for request in request_ids(ledger, unpack_ids(requests)):
             yield {"child": sample_id.lower(), "parent": request, "role": "request"}
