@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[local]"
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
@@ -39,7 +39,7 @@ wheel: $(VENV)/.test  ## build the wheel, and run its tests where the source tre
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl --group test
+	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo dist/*.whl)[local]" --group test
 	sh tools/test_wheel.sh .venv-wheel
 
 bench: $(VENV)/.test  ## figures, each beside a floor measured in the same run

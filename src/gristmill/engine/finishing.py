@@ -68,7 +68,7 @@ class _Pass:
         names = door.ledger.dims("model")
         self._models = {row: content["model"] for row, content in names.items()}
         teacher = plan.recipe.all_teachers()[plan.recipe.teacher_for("teacher")]
-        self._teacher_license = teacher.license
+        self._teacher_license = teacher.output_license
         self._graders = "+".join(chosen.plugin.identity for chosen in plan.graders)
 
     def prompt(self, row: PromptRow, db: sqlite3.Connection, files: ExportFiles) -> None:

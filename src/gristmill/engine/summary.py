@@ -258,7 +258,7 @@ def _facts(plan: Plan, summary: Summary, finished: Finish, door: Door) -> CardFa
         rows=finished.rows,
         suffixes=_suffixes(plan),
         prompt_licenses=[("CC0-1.0" if spec.word_problems else spec.license) or "unknown" for spec in recipe.prompts],
-        teacher_license=teacher.license or "unknown",
+        teacher_license=teacher.output_license or "unknown",
         teachers=[f"{name}: {identity}" for name, identity in _teachers(plan, door).items()],
         sources=[source.name for source in plan.sources],
         origins=origins,

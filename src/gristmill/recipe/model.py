@@ -103,7 +103,8 @@ class TeacherSpec(Frozen):
     """A teacher: an address, and how to call it."""
 
     address: str
-    """`recorded:FILE`, `openai:MODEL`, `vllm:URL`, or the URL of an OpenAI-compatible server."""
+    """`builtin`, `builtin-student`, `FILE.gguf`, `recorded:FILE`, `openai:MODEL`, `vllm:URL`, or the URL of an OpenAI-compatible
+    server."""
     model: str | None = None
     """The model's name at that address."""
     revision: str | None = None
@@ -123,6 +124,11 @@ class TeacherSpec(Frozen):
     """The terms of the model's output, as its owner gives them."""
     script: dict[str, JsonValue] = Field(default_factory=dict)
     """For the `scripted` teacher of tests: what to answer, how late, with which faults."""
+
+    @property
+    def output_license(self) -> str | None:
+        """Return the terms of the output; those of the models that ship are known."""
+        return self.license or ("Apache-2.0" if self.address in ("builtin", "builtin-student") else None)
 
     @model_validator(mode="before")
     @classmethod

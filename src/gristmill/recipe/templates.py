@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLAIN = "plain"
-ANSWER_FORMATS: Mapping[str, str] = {"boxed@1": "boxed", "hash@1": "hash"}
+ANSWER_FORMATS: Mapping[str, str] = {"boxed@1": "boxed", "chain@1": "hash", "hash@1": "hash"}
 """Where the answer stands if the recipe does not say: what the shipped template asks for."""
 
 

@@ -7,6 +7,7 @@ only to the hosts of the provider that it belongs to; for any other host the *pe
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -36,8 +37,10 @@ class Provider(NamedTuple):
 PROVIDERS: Mapping[str, Provider] = {
     "openai": Provider("https://api.openai.com/v1", "OPENAI_API_KEY"),
 }
+BUILTIN: Mapping[str, str] = {"builtin": "builtin-teacher.f16.gguf", "builtin-student": "builtin-student.f16.gguf"}
+"""The models that ship, by address."""
 SCHEMES = ("recorded", "scripted", "vllm", "http", "https", *PROVIDERS)
-_EXAMPLES = "recorded:FILE, openai:MODEL, vllm:http://HOST:PORT/v1, or the URL of an OpenAI-compatible server"
+_EXAMPLES = "builtin, FILE.gguf, recorded:FILE, openai:MODEL, vllm:http://HOST:PORT/v1, or the URL of an OpenAI-compatible server"
 
 
 class Environment(NamedTuple):
@@ -79,10 +82,14 @@ def endpoint(spec: TeacherSpec) -> Endpoint:
     Raises:
         InputError: where the address cannot be understood.
     """
+    if spec.address in BUILTIN:
+        return Endpoint("builtin", BUILTIN[spec.address], spec.address, None)
+    if spec.address.endswith(".gguf") and "://" not in spec.address:
+        return Endpoint("gguf", spec.address, spec.model or Path(spec.address).stem, None)
     scheme, _, rest = spec.address.partition(":")
     if scheme not in SCHEMES:
-        near = nearest(scheme, SCHEMES)
-        meant = f"Did you mean `{near}:`? " if near else ""
+        near = nearest(scheme, [*BUILTIN, *(f"{name}:" for name in SCHEMES)])
+        meant = f"Did you mean `{near}`? " if near else ""
         raise InputError(f"the teacher address `{spec.address}` is not known", fix=f"{meant}Write {_EXAMPLES}.")
     if scheme in ("recorded", "scripted"):
         if scheme == "recorded" and not rest:
@@ -112,6 +119,11 @@ def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Tea
         InputError: where the address, the file, the script or the key is not right.
     """
     place = endpoint(spec)
+    if place.kind in ("builtin", "gguf"):
+        from gristmill.teachers.gguf import GgufTeacher  # brings a model runtime
+
+        shipped = Path(str(resources.files("gristmill.assets") / "models" / place.target))
+        return GgufTeacher(shipped if place.kind == "builtin" else base / place.target, provider=place.kind)
     if place.kind == "recorded":
         return RecordedTeacher(base / place.target)
     if place.kind == "scripted":
