@@ -83,7 +83,7 @@ CHANGED = [
     ("c.jsonl", "cc.jsonl", "3:1", "there is no file", "Did you mean c.jsonl?"),
     ("q.jsonl", "qq.jsonl", "2:1", "there is no file", "Did you mean q.jsonl?"),
     ("recorded:c.jsonl", "recordd:c.jsonl", "3:1", "`recordd:c.jsonl` is not known", "Did you mean `recorded:`?"),
-    ("recorded:c.jsonl", "gibberish", "3:1", "`gibberish` is not known", "Write recorded:FILE, openai:MODEL"),
+    ("recorded:c.jsonl", "gibberish", "3:1", "`gibberish` is not known", "recorded:FILE, openai:MODEL"),
     ("recorded:c.jsonl", "'recorded:'", "3:1", "names no file", "recorded:completions.jsonl"),
     ("recorded:c.jsonl", "'openai:'", "3:1", "names no model", "openai:MODEL"),
     ("recorded:c.jsonl", "http://h/v1", "3:1", "does not say which model", "model: NAME"),
