@@ -60,6 +60,8 @@ ROW_GROUP = 16_384
 """Rows that are held in memory at one time while Parquet is written."""
 
 
+PART_BYTES = 2 * 1024 * 1024
+"""Rows on their way to Parquet are kept in files of this size: DuckDB's reader takes memory by the size of a file."""
 LEAST_OBJECT_BYTES = 1024 * 1024
 """DuckDB reads ahead by several times the largest row that it is told to expect, so it is told what was written."""
 
@@ -79,14 +81,18 @@ class RowSink:
         """
         self.path = path
         self.rows = 0
-        self._longest = 0
         self._columns = columns
+        self._longest = 0
+        self._parquet = path.suffix == ".parquet"
+        self._parts: list[Path] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lines = path.with_name(f".{path.name}.part")
-        self._stream = self._lines.open("wb")
+        self._stream = self._next_part()
 
     def write(self, row: Row) -> None:
         """Add a row with just the declared columns."""
+        if self._parquet and self._stream.tell() >= PART_BYTES:
+            self._stream.close()
+            self._stream = self._next_part()
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         self._stream.write(line)
         self._longest = max(self._longest, len(line))
@@ -97,16 +103,21 @@ class RowSink:
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
-        if self.path.suffix == ".parquet":
-            _to_parquet(self._lines, self.path, self._columns, max(LEAST_OBJECT_BYTES, 2 * self._longest))
-            self._lines.unlink()
+        if self._parquet:
+            _to_parquet(self._parts, self.path, self._columns, max(LEAST_OBJECT_BYTES, 2 * self._longest))
+            self.discard()
         else:
-            self._lines.replace(self.path)
+            self._parts[0].replace(self.path)
 
     def discard(self) -> None:
         """Remove what was written so far."""
         self._stream.close()
-        self._lines.unlink(missing_ok=True)
+        for part in self._parts:
+            part.unlink(missing_ok=True)
+
+    def _next_part(self) -> BinaryIO:
+        self._parts.append(self.path.with_name(f".{self.path.name}.part{len(self._parts)}"))
+        return self._parts[-1].open("wb")
 
 
 def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Row]) -> int:
@@ -122,17 +133,18 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Row]) -
     return sink.rows
 
 
-def _to_parquet(lines: Path, path: Path, columns: Mapping[str, str], largest: int) -> None:
+def _to_parquet(parts: list[Path], path: Path, columns: Mapping[str, str], largest: int) -> None:
     import duckdb
 
     fresh = path.with_name(f".{path.name}.fresh")
+    files = ", ".join(_quoted(str(part)) for part in parts)
     declared = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items())
     connection = duckdb.connect()
     try:
         connection.execute("SET preserve_insertion_order=true")
         connection.execute("SET threads=1")  # each thread holds a row group of its own
         connection.execute(
-            f"COPY (SELECT * FROM read_json({_quoted(str(lines))}, format='newline_delimited', "  # noqa: S608 - quoted
+            f"COPY (SELECT * FROM read_json([{files}], format='newline_delimited', "  # noqa: S608 - quoted
             f"maximum_object_size={largest}, columns={{{declared}}})) "
             f"TO {_quoted(str(fresh))} (FORMAT PARQUET, COMPRESSION ZSTD, ROW_GROUP_SIZE {ROW_GROUP})"
         )
