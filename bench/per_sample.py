@@ -3,40 +3,63 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from statistics import median
 
-from bench.measure import Figure, run_apart, write_recipe
+from bench.measure import SCRIPT, Figure, Ran, cost, question, run_apart, write_recipe
 from gristmill.messages import user
-from gristmill.records import Request, Sampling
+from gristmill.records import Request, Sampling, TeacherIdentity
+from gristmill.store.schema import TABLES
 from gristmill.teachers.scripted import Script, ScriptedTeacher
 
-SAMPLES = 10_000
+SAMPLES, ROUNDS = 5_000, 3
+WRITTEN = ("requests", "attempts", "replies", "samples", "grades")
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Measure with 10,000 samples."""
-    path = write_recipe(folder / "sample", SAMPLES)
-    index = run_apart(path, folder / "sample/run", "index")
-    size_before = ledger_bytes(folder / "sample/run")
-    ran = run_apart(path, folder / "sample/run", "grade")
-    size = ledger_bytes(folder / "sample/run") - size_before
-    bare = bare_loop(folder / "bare.jsonl")
-    cpu = ran["cpu_s"] / SAMPLES * 1e6
-    inserts = bare_inserts(folder / "bare.sqlite", size // SAMPLES)
-    written = replayed_writes(folder / "sample/run", folder / "copy.sqlite")
+    """Measure with 5,000 samples; medians of three, ours and the floors by turns."""
+    recipe = write_recipe(folder / "sample", SAMPLES)
+    requests = [request(number) for number in range(SAMPLES)]
+    indexed: list[Ran] = []
+    ran: list[Ran] = []
+    floors: dict[str, list[float]] = {"loop": [], "inserts": [], "rows": []}
+    before = size = 0
+    for round_ in range(ROUNDS):
+        output = folder / f"sample/run{round_}"
+        indexed.append(run_apart(recipe, output, until="index"))
+        before, blobs = ledger_bytes(output), last_blob(output)
+        ran.append(run_apart(recipe, output))
+        size = ledger_bytes(output) - before
+        rows = rows_of(output, blobs)
+        floors["loop"].append(cost(partial(bare_loop, requests, folder / "bare.jsonl")).cpu_s)
+        floors["inserts"].append(cost(bare_inserts(folder / f"bare{round_}.sqlite", size // SAMPLES)).cpu_s)
+        floors["rows"].append(cost(partial(write_rows, folder / f"rows{round_}.sqlite", rows)).cpu_s)
+    bare, inserts, written = (each(floors[name]) for name in ("loop", "inserts", "rows"))
+    stages = {name: each([one.stages[name] for one in ran]) for name in ran[0].stages}
+    whole = each([one.cpu_s for one in ran])
+    insert_is = "one insert of as many bytes, sqlite3, one transaction"
     return [
-        Figure(
-            "our CPU per sample", cpu, "µs", bare, "the scripted teacher in a bare loop, one JSON line each", "500", cpu <= 500
-        ),
-        Figure("ledger, bytes per sample", size / SAMPLES, "B", None, "", "", None),
-        Figure("ledger, writes per sample", written, "µs", inserts, "one insert of as many bytes in bare sqlite3", "", None),
-        Figure("indexing per prompt", index["cpu_s"] / SAMPLES * 1e6, "µs", None, "", "", None),
-        Figure("ledger, bytes per prompt", size_before / SAMPLES, "B", None, "", "", None),
+        Figure("CPU per sample, generation", stages["generate"], "µs", bare, "the teacher in a bare loop, a JSON line each", 500),
+        Figure("  of it the ledger's thread", stages["writer"], "µs", inserts, insert_is),
+        Figure("CPU per sample, deciding, export", stages["decide"], "µs"),
+        Figure("CPU per sample, tables", stages["tables"], "µs"),
+        Figure("CPU per sample, all but indexing", whole, "µs", bare, "the teacher in a bare loop, a JSON line each"),
+        Figure("ledger rows of a sample", written, "µs", inserts, insert_is),
+        Figure("ledger bytes of a sample", size / SAMPLES, "B"),
+        Figure("CPU per prompt, indexing", each([one.stages["index"] for one in indexed]), "µs"),
+        Figure("ledger bytes of a prompt", before / SAMPLES, "B"),
     ]
+
+
+def each(seconds: list[float]) -> float:
+    """Return microseconds per sample, by the median."""
+    return median(seconds) / SAMPLES * 1e6
 
 
 def ledger_bytes(output: Path) -> int:
@@ -44,32 +67,19 @@ def ledger_bytes(output: Path) -> int:
     return (output / "ledger.sqlite").stat().st_size
 
 
-def bare_loop(path: Path) -> float:
-    """Return microseconds of CPU per call of the scripted teacher and a JSON line, 64 at a time, with one fsync."""
-
-    async def loop() -> None:
-        teacher = ScriptedTeacher(Script(answers=("A", "B"), cost_usd=0.0001))
-        with path.open("w") as stream:
-            for begin in range(0, SAMPLES, 64):
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(teacher.complete(request(n))) for n in range(begin, min(begin + 64, SAMPLES))]
-                stream.writelines(json.dumps({"text": task.result().message.content}) + "\n" for task in tasks)
-            stream.flush()
-            os.fsync(stream.fileno())
-
-    began = time.process_time()
-    asyncio.run(loop())
-    return (time.process_time() - began) / SAMPLES * 1e6
+def last_blob(output: Path) -> int:
+    """Return the last row of a ledger's texts."""
+    with contextlib.closing(sqlite3.connect(output / "ledger.sqlite")) as db:
+        return int(db.execute("SELECT max(id) FROM blobs").fetchone()[0])
 
 
 def request(number: int) -> Request:
     """Return one request."""
-    teacher = ScriptedTeacher(Script())
     return Request(
         id=f"{number:032x}",
         role="teacher",
-        identity=teacher.identity,
-        messages=(user(f"Question {number}"),),
+        identity=TeacherIdentity(provider="scripted", model="scripted"),
+        messages=(user(question(number)),),
         sampling=Sampling(temperature=0.7),
         seed=number,
         prompt_id="0" * 32,
@@ -79,29 +89,47 @@ def request(number: int) -> Request:
     )
 
 
-def bare_inserts(path: Path, size: int) -> float:
-    """Return microseconds per insert of `size` bytes in one transaction."""
-    with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, data BLOB)")
-        began = time.process_time()
-        for number in range(SAMPLES):
-            db.execute("INSERT INTO t VALUES(?,?)", (number, os.urandom(size)))
-        db.commit()
-        return (time.process_time() - began) / SAMPLES * 1e6
+def bare_loop(requests: list[Request], path: Path) -> None:
+    """Ask the scripted teacher, 64 at a time, and write a JSON line per sample, with one fsync at the end."""
+
+    async def loop() -> None:
+        teacher = ScriptedTeacher(Script.model_validate(SCRIPT))
+        with path.open("w") as stream:
+            for begin in range(0, len(requests), 64):
+                some = requests[begin : begin + 64]
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(teacher.complete(one)) for one in some]
+                for one, task in zip(some, tasks, strict=True):
+                    texts = [one.messages[0].content, task.result().message.content]
+                    stream.write(json.dumps({"id": one.id, "messages": texts}) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    asyncio.run(loop())
 
 
-def replayed_writes(output: Path, path: Path) -> float:
-    """Return microseconds per sample to write the rows that a sample has into a fresh ledger's tables."""
-    from gristmill.store.schema import TABLES
+def bare_inserts(path: Path, size: int) -> Callable[[], None]:
+    """Return what inserts rows of `size` bytes in one transaction."""
+    rows = [(number, os.urandom(size)) for number in range(SAMPLES)]
 
-    tables = ("requests", "attempts", "replies", "samples", "grades")
-    with sqlite3.connect(output / "ledger.sqlite") as old:
-        rows = {table: old.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
-    with sqlite3.connect(path) as new:
-        new.executescript(TABLES)
-        began = time.process_time()
-        for table in tables:
-            for row in rows[table]:
-                new.execute(f"INSERT INTO {table} VALUES({','.join('?' * len(row))})", row)
-        new.commit()
-        return (time.process_time() - began) / SAMPLES * 1e6
+    def insert() -> None:
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, data BLOB)")
+            db.executemany("INSERT INTO t VALUES(?,?)", rows)
+
+    return insert
+
+
+def rows_of(output: Path, blobs: int) -> dict[str, list[tuple[object, ...]]]:
+    """Return the rows that a run's samples have, and their texts after row `blobs`, by table."""
+    with contextlib.closing(sqlite3.connect(output / "ledger.sqlite")) as db:
+        rows = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in WRITTEN}
+        return {**rows, "blobs": db.execute("SELECT * FROM blobs WHERE id>?", (blobs,)).fetchall()}
+
+
+def write_rows(path: Path, rows: dict[str, list[tuple[object, ...]]]) -> None:
+    """Write the same rows to a fresh ledger's tables in one transaction."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.executescript(TABLES)
+        for table, content in rows.items():
+            db.executemany(f"INSERT INTO {table} VALUES({','.join('?' * len(content[0]))})", content)
