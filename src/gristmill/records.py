@@ -54,6 +54,11 @@ class TeacherIdentity(Frozen):
     model: str
     revision: str | None = None
 
+    @property
+    def label(self) -> str:
+        """Return `provider/model@revision`, as cards and records name a model."""
+        return f"{self.provider}/{self.model}" + (f"@{self.revision}" if self.revision else "")
+
 
 class Sampling(Frozen):
     """Parameters sent to a teacher. `None` is not sent: some models refuse some parameters."""

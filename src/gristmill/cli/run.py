@@ -63,8 +63,9 @@ def _move_aside(folder: RunFolder, reporter: Reporter) -> None:
     """Keep an earlier run under another name: what was paid for is never deleted."""
     if not folder.path.exists():
         return
+    mark = time.strftime("%Y%m%d-%H%M%S")
     if folder.ledger.parent != folder.path and folder.ledger.exists():
-        folder.ledger.rename(folder.ledger.with_name(f"{folder.ledger.name}.{time.strftime('%Y%m%d-%H%M%S')}"))
-    aside = folder.path.with_name(f"{folder.path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        folder.ledger.rename(folder.ledger.with_name(f"{folder.ledger.name}.{mark}"))
+    aside = folder.path.with_name(f"{folder.path.name}.{mark}")
     folder.path.rename(aside)
     reporter.say(f"the earlier run is now {aside}")

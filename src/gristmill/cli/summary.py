@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gristmill.cli.terminal import duration, safe
+from gristmill.engine.summary import Acceptance
 
 if TYPE_CHECKING:
     from gristmill.engine.summary import Summary
@@ -37,10 +38,7 @@ def _funnel(stages: list[dict[str, Any]]) -> list[str]:
 
 
 def _share(found: dict[str, Any]) -> str:
-    if found["acceptance"] is None:
-        return "nothing was graded"
-    low, high = found["interval_95"]
-    return f"{found['passed']:,} of {found['graded']:,} = {found['acceptance']:.1%} (95 % {low:.1%} to {high:.1%})"
+    return Acceptance(found["passed"], found["graded"]).words()
 
 
 def _facts(content: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import orjson
 from gristmill.errors import InputError
 from gristmill.ids import canonical_json
 from gristmill.recipe.document import dump_document
+from gristmill.records import Sampling
 
 if TYPE_CHECKING:
     from gristmill.engine.opening import Opening
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gristmill.store.ledger import Ledger
     from gristmill.store.rundir import RunFolder
 
+ORDER = ("generate", "grade", "select", "export")
 STAGES: dict[str, str] = {
     "prompts": "generate", "task": "generate", "teacher": "generate", "teachers": "generate", "roles": "generate",
     "prompt": "generate", "sampling": "generate", "seed": "generate", "grade": "grade", "target": "select", "select": "select",
@@ -36,8 +38,8 @@ def check_changes(plan: Plan, ledger: Ledger, opening: Opening) -> None:
     changed = [key for key in now if before is not None and old.get(key) != now[key]]
     if changed:
         stages = {STAGES.get(key, "generate") for key in changed}
-        first = next((stage for stage in ("generate", "grade", "select", "export") if stage in stages), "nothing")
-        opening.say(f"the recipe has changed: {', '.join(changed)}; what is redone: {first}{_after(first)}")
+        redone = ORDER[min((ORDER.index(stage) for stage in stages if stage in ORDER), default=len(ORDER)) :]
+        opening.say(f"the recipe has changed: {', '.join(changed)}; what is redone: {', '.join(redone) or 'nothing'}")
         finished = int(ledger.scalar("SELECT count(*) FROM samples"))
         if _samples_fall(old, now) and finished and not opening.yes:
             raise InputError(
@@ -58,16 +60,10 @@ def _samples_fall(old: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether a change touches what a teacher sees or who answers."""
 
     def seen(recipe: dict[str, Any]) -> Any:
-        sampling = {k: v for k, v in recipe["sampling"].items() if k not in ("want", "n", "max_attempts", "give_up_after")}
+        sampling = {name: recipe["sampling"].get(name) for name in Sampling.model_fields}
         specs: dict[str, dict[str, Any]] = {"teacher": recipe["teacher"] or {}, **recipe["teachers"]}
         teachers = {name: {k: spec.get(k) for k in ("address", "model", "revision")} for name, spec in specs.items()}
         prompt = {k: v for k, v in recipe["prompt"].items() if k != "answer_format"}
         return [recipe["task"], prompt, sampling, teachers, recipe["roles"], recipe["seed"]]
 
     return canonical_json(seen(old)) != canonical_json(seen(now))
-
-
-def _after(first: str) -> str:
-    order = ["generate", "grade", "select", "export"]
-    later = order[order.index(first) + 1 :] if first in order else []
-    return f", {', '.join(later)}" if later else ""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.engine.generate import Settler
-from gristmill.engine.sampling import attempts_due
 from gristmill.exporting.files import ExportFiles
 from gristmill.exporting.registry import GradedPrompt
 from gristmill.files.writing import replacing_folder
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from gristmill.engine.marking import Outcome, Panel
+    from gristmill.engine.marking import Graded, Panel
     from gristmill.engine.planning import Plan
     from gristmill.engine.session import Door
     from gristmill.records import Prompt, Record
     from gristmill.selection.rules import Choice
-    from gristmill.store.outcomes import PromptRow, SampleRow
+    from gristmill.store.outcomes import PromptRow
     from gristmill.store.rundir import RunFolder
 
 INSERT_DECISION = "INSERT INTO decisions VALUES(?,?,?,?)"
@@ -48,19 +47,13 @@ class Finish(NamedTuple):
     statuses: dict[str, int]
 
 
-class _Graded(NamedTuple):
-    sample: SampleRow
-    outcome: Outcome
-
-
 class _Pass:
     """The one pass: its counters and where it writes."""
 
-    def __init__(self, plan: Plan, door: Door, panel: Panel, run: str) -> None:
+    def __init__(self, plan: Plan, door: Door, panel: Panel) -> None:
         self.plan = plan
         self.door = door
         self.panel = panel
-        self.run = run
         self.settler = Settler(plan)
         self.asked, self.sampled, self.graded, self.selected = Tally(), Tally(), Tally(), Tally()
         self.entered_grading = self.entered_selection = 0
@@ -73,7 +66,7 @@ class _Pass:
 
     def prompt(self, row: PromptRow, db: sqlite3.Connection, files: ExportFiles) -> None:
         """Decide about one prompt's samples and write what is kept."""
-        used = self._used(row)
+        used, _ = self.panel.replay(row.samples, row.reference, self.plan.recipe.sampling)
         if not row.samples:
             self.asked.drop("not_asked")
             return
@@ -103,20 +96,7 @@ class _Pass:
             )
         )
 
-    def _used(self, row: PromptRow) -> list[_Graded]:
-        """Return the samples that the sampling rule asks for, by index, as far as they were made and graded."""
-        by_index = {sample.number: sample for sample in row.samples}
-        used: list[_Graded] = []
-        while due := attempts_due([item.outcome.passed for item in used], self.plan.recipe.sampling):
-            for index in range(len(used), len(used) + due):
-                sample = by_index.get(index)
-                outcome = sample and self.panel.standing(sample, row.reference)
-                if sample is None or outcome is None:
-                    return used
-                used.append(_Graded(sample, outcome))
-        return used
-
-    def _count(self, row: PromptRow, used: list[_Graded], choices: list[Choice], db: sqlite3.Connection) -> None:
+    def _count(self, row: PromptRow, used: list[Graded], choices: list[Choice], db: sqlite3.Connection) -> None:
         wanted = {item.sample.row for item in used}
         for sample in row.samples:
             if sample.row not in wanted:
@@ -158,15 +138,14 @@ class _Pass:
             (row,),
         ).fetchall()
         identity = self.door.dispatchers["teacher"].teacher.identity
-        revision = f"@{identity.revision}" if identity.revision else ""
-        generators = [f"{identity.provider}/{self._models.get(model, identity.model)}{revision}" for (model,) in models]
+        names = [self._models.get(model, identity.model) for (model,) in models]
         return make_record(
             prompt,
             load_sample(ledger, row),
             standing=Standing(grades, pass_rate, split),
-            generators=generators or [f"{identity.provider}/{identity.model}{revision}"],
+            generators=[identity.model_copy(update={"model": name}).label for name in names] or [identity.label],
             license_set=licenses(prompt, self._teacher_license),
-            run=self.run,
+            run=self.plan.recipe.name,
         )
 
 
@@ -176,7 +155,7 @@ def finish(plan: Plan, door: Door, panel: Panel, folder: RunFolder | None) -> Fi
     Raises:
         BrokenPromise: where the counts of a stage do not add up.
     """
-    ledger, work = door.ledger, _Pass(plan, door, panel, plan.recipe.name)
+    ledger, work = door.ledger, _Pass(plan, door, panel)
     formats = [(chosen.plugin, chosen.options) for chosen in plan.exporters] if folder else []
     with replacing_folder(folder.export) if folder else nullcontext(Path()) as fresh:
         files = ExportFiles(fresh, formats)

@@ -138,21 +138,14 @@ class Generation:
 
     def _settled_before(self, prompt: PromptRow) -> bool:
         """Settle a prompt from stored outcomes alone, where they suffice."""
-        outcomes: list[bool | None] = []
-        accepted: list[Candidate] = []
-        past = {sample.number: sample for sample in prompt.samples if not sample.transient}
+        past = [sample for sample in prompt.samples if not sample.transient]
         if not past:
             return False
-        while due := attempts_due(outcomes, self.plan.recipe.sampling):
-            for index in range(len(outcomes), len(outcomes) + due):
-                sample = past.get(index)
-                outcome = sample and self.panel.standing(sample, prompt.reference)
-                if sample is None or outcome is None:
-                    return False
-                outcomes.append(outcome.passed)
-                if outcome.passed:
-                    accepted.append(Candidate(sample.row, sample.payload))
-        self.standing += len(outcomes)
+        used, settled = self.panel.replay(past, prompt.reference, self.plan.recipe.sampling)
+        if not settled:
+            return False
+        accepted = [Candidate(item.sample.row, item.sample.payload) for item in used if item.outcome.passed]
+        self.standing += len(used)
         self.accepted += len(accepted)
         self.settler.settle(prompt.position, prompt.prompt_id, accepted)
         return True

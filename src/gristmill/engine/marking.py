@@ -11,18 +11,20 @@ import collections
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from gristmill.engine.sampling import attempts_due
 from gristmill.errors import GradingStopped
 from gristmill.grading.status import status_verdict
 from gristmill.records import Verdict
 from gristmill.store.outcomes import GradeRow, put_grade
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gristmill.engine.stopping import StopSwitch
     from gristmill.engine.workers import WorkerPool
     from gristmill.messages import Frozen
     from gristmill.ports import GraderFunction
+    from gristmill.recipe.model import SamplingSpec
     from gristmill.records import Prompt, Sample
     from gristmill.registry import Plugin
     from gristmill.store.ledger import Ledger
@@ -48,6 +50,13 @@ class Outcome(NamedTuple):
     reason: str
 
 
+class Graded(NamedTuple):
+    """A stored sample and its outcome."""
+
+    sample: SampleRow
+    outcome: Outcome
+
+
 class Panel:
     """The graders of a recipe."""
 
@@ -70,6 +79,24 @@ class Panel:
         wanted = [rows.get(marker.row) for marker in self.markers]
         found = [grade for grade in wanted if grade is not None and grade.reference == reference]
         return combine(found) if len(found) == len(self.markers) else None
+
+    def replay(self, samples: Iterable[SampleRow], reference: int, sampling: SamplingSpec) -> tuple[list[Graded], bool]:
+        """Follow the sampling rule through stored samples.
+
+        Returns:
+            The samples that the rule asks for, by index, up to the first that is missing or must be graded again; and whether
+            none is, so that the prompt is settled.
+        """
+        by_index = {sample.number: sample for sample in samples}
+        used: list[Graded] = []
+        while due := attempts_due([item.outcome.passed for item in used], sampling):
+            for index in range(len(used), len(used) + due):
+                sample = by_index.get(index)
+                outcome = sample and self.standing(sample, reference)
+                if sample is None or outcome is None:
+                    return used, False
+                used.append(Graded(sample, outcome))
+        return used, True
 
     async def grade(self, prompt: Prompt, sample: Sample, row: int, reference: int) -> Outcome:
         """Grade a sample with every grader and store the grades."""

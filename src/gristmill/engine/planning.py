@@ -18,13 +18,14 @@ from gristmill.grading.registry import GRADERS
 from gristmill.ids import content_id
 from gristmill.recipe.load import check_options
 from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template
+from gristmill.records import Sampling
 from gristmill.sources.problems import WordProblemSource
 from gristmill.sources.rows import RowSource
 from gristmill.tasks.registry import TASKS
 from gristmill.teachers.addresses import Endpoint, endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from gristmill.messages import Frozen
     from gristmill.ports import PromptSource
@@ -68,7 +69,7 @@ class Plan(NamedTuple):
             "options": self.task.options.model_dump(mode="json"),
             "template": self.template.digest,
             "system": recipe.prompt.system,
-            "sampling": recipe.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_tokens", "stop"}),
+            "sampling": recipe.sampling.model_dump(include=set(Sampling.model_fields)),
             "seed": recipe.seed,
         }
 
@@ -160,8 +161,3 @@ def _source(spec: SourceSpec, base: Path) -> PromptSource:
     path = base / Path(spec.path or "").expanduser()
     data_files(path)
     return RowSource(spec, path)
-
-
-def source_names(sources: Sequence[PromptSource]) -> list[str]:
-    """Return the sources' names."""
-    return [source.name for source in sources]

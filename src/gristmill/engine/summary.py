@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from gristmill.engine.progress import Snapshot
 from gristmill.errors import NothingAccepted
 from gristmill.exporting.card import CardFacts, write_card
 from gristmill.files.writing import write_json, write_text
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"complete": 0, "exhausted": 7, "stopped": 6, "interrupted": 130}
 RAW_SAMPLES = 3
+_PASSED = "d.rule NOT IN ('failed', 'ungraded', 'not_wanted')"
+_GRADED = "d.rule NOT IN ('ungraded', 'not_wanted')"
 
 
 class Acceptance(NamedTuple):
@@ -185,8 +186,7 @@ def _spent(ledger: Reader) -> tuple[dict[str, int | None], float | None]:
 
 def _acceptance(ledger: Reader) -> Acceptance:
     row = ledger.query(
-        "SELECT coalesce(sum(rule NOT IN ('failed','ungraded','not_wanted')),0), "
-        "coalesce(sum(rule NOT IN ('ungraded','not_wanted')),0) FROM decisions"
+        f"SELECT coalesce(sum({_PASSED}),0), coalesce(sum({_GRADED}),0) FROM decisions d"  # noqa: S608 - our own words
     ).fetchone()
     return Acceptance(*row)
 
@@ -196,8 +196,7 @@ def _models(ledger: Reader) -> dict[str, Acceptance]:
     return {
         orjson.loads(content)["model"]: Acceptance(passed, graded)
         for content, passed, graded in ledger.query(
-            "SELECT m.content, sum(d.rule NOT IN ('failed','ungraded','not_wanted')), "
-            "sum(d.rule NOT IN ('ungraded','not_wanted')) FROM decisions d JOIN samples s ON s.id = d.sample "
+            f"SELECT m.content, sum({_PASSED}), sum({_GRADED}) FROM decisions d JOIN samples s ON s.id = d.sample "  # noqa: S608
             "JOIN requests q ON q.prompt = s.prompt AND q.sample_index = s.sample_index AND q.context = s.context "
             "JOIN replies r ON r.request = q.id JOIN dims m ON m.id = r.model GROUP BY m.id ORDER BY m.content"
         )
@@ -226,16 +225,11 @@ def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Fini
             "export_rows": content["export_rows"],
         },
     )
-    last: Snapshot = progress.snapshot("done")
-    folder.write_status({**last.plain(), "status": content["status"], "error": content["error"]})
+    folder.write_status({**progress.snapshot("done").plain(), "status": content["status"], "error": content["error"]})
 
 
 def _teachers(plan: Plan, door: Door) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for name in plan.recipe.all_teachers():
-        identity = door.dispatchers[name].teacher.identity
-        names[name] = f"{identity.provider}/{identity.model}" + (f"@{identity.revision}" if identity.revision else "")
-    return names
+    return {name: door.dispatchers[name].teacher.identity.label for name in plan.recipe.all_teachers()}
 
 
 def _facts(plan: Plan, summary: Summary, finished: Finish, door: Door) -> CardFacts:
@@ -265,7 +259,7 @@ def _facts(plan: Plan, summary: Summary, finished: Finish, door: Door) -> CardFa
         task=plan.task.plugin.identity,
         template=plan.template.name,
         graders=[chosen.plugin.identity for chosen in plan.graders],
-        acceptance=_acceptance(ledger).words(),
+        acceptance=Acceptance(content["acceptance"]["passed"], content["acceptance"]["graded"]).words(),
         cost="unknown" if cost is None else f"${cost:.2f}",
         tokens="unknown" if tokens["output"] is None else f"{tokens['input'] or 0:,} in, {tokens['output']:,} out",
         stages=finished.stages,

@@ -21,7 +21,7 @@ from gristmill.ids import canonical_json, content_digest, text_digest
 from gristmill.store import schema
 from gristmill.store.reader import RAW, ZSTD, Reader
 from gristmill.store.salvage import salvage
-from gristmill.store.writer import Writer, ledger_failure
+from gristmill.store.writer import Writer, is_damage, ledger_failure
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -106,16 +106,19 @@ class Ledger(Reader):
 
     @property
     def _suspect(self) -> Path:
-        """Return the file that says that a text was found damaged, so that the next opening mends the ledger."""
+        """Return the file that says what was found damaged, so that the next opening mends the ledger."""
         return self.path.with_suffix(".suspect")
 
-    def text(self, row: int) -> bytes:
-        """Return the text of a blob; one that is damaged makes the next opening mend the ledger."""
-        try:
-            return super().text(row)
-        except LedgerError as error:
+    def failed(self, error: sqlite3.Error) -> LedgerError:
+        """Return what a failed read or write means; damage makes the next opening mend the ledger."""
+        if is_damage(error):
             self._suspect.write_text(str(error), encoding="utf-8")
-            raise
+        return super().failed(error)
+
+    def damaged(self, text: str, fix: str) -> LedgerError:
+        """Return the error of a text that cannot be read back, and make the next opening mend the ledger."""
+        self._suspect.write_text(text, encoding="utf-8")
+        return super().damaged(text, fix)
 
     # -- rows and their ids ------------------------------------------------------------------------------------------
 
@@ -144,7 +147,7 @@ class Ledger(Reader):
             yield self._db
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise ledger_failure(error) from None
+            raise self.failed(error) from None
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -159,7 +162,8 @@ class Ledger(Reader):
         known = self._blob_ids.get(digest) or self._unwritten.get(digest)
         if known is not None:
             return known
-        found = (db or self.reader).execute("SELECT id FROM blobs WHERE hash=?", (digest,)).fetchone()
+        lookup = "SELECT id FROM blobs WHERE hash=?"
+        found = (db.execute(lookup, (digest,)) if db else self.query(lookup, (digest,))).fetchone()
         row = found[0] if found else self.next_id("blobs")
         if not found:
             packed = ZSTD + self._packer.compress(data) if len(data) >= _COMPRESS_FROM else RAW + data

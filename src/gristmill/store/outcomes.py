@@ -219,10 +219,3 @@ def stored_grades(ledger: Reader, sample: int) -> list[dict[str, Any]]:
         }
         for content, passed, score, reason, evidence, ms in rows
     ]
-
-
-def replace_decisions(ledger: Ledger, rows: Iterable[tuple[int, int, str, int | None]]) -> None:
-    """Write the decisions anew: sample row, kept, rule, twin's row."""
-    with ledger.bulk() as db:
-        db.execute("DELETE FROM decisions")
-        db.executemany("INSERT INTO decisions VALUES(?,?,?,?)", rows)

@@ -17,20 +17,13 @@ from gristmill.records import Prompt
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from gristmill.ports import PromptSource, SourceRow
     from gristmill.store.ledger import Ledger
     from gristmill.store.reader import Reader
 
 _COMMIT_EVERY = 20_000
-
-
-class PlannedPrompt(NamedTuple):
-    """A prompt's place in the plan."""
-
-    position: int
-    row: int
 
 
 class Intake(NamedTuple):
@@ -154,19 +147,6 @@ def intake(ledger: Reader) -> Intake:
 def first_rejects(ledger: Reader, count: int) -> list[tuple[str, str, str]]:
     """Return place, reason and detail of the first rejected rows."""
     return ledger.query("SELECT place, reason, detail FROM rejects ORDER BY id LIMIT ?", (count,)).fetchall()
-
-
-def planned_prompts(ledger: Reader, *, start: int = 0, batch: int = 256) -> Iterator[PlannedPrompt]:
-    """Yield the prompts in plan order, a few at a time."""
-    while True:
-        rows = ledger.query(
-            "SELECT position, prompt FROM plan WHERE position>=? ORDER BY position LIMIT ?", (start, batch)
-        ).fetchall()
-        if not rows:
-            return
-        for position, prompt in rows:
-            yield PlannedPrompt(position, prompt)
-        start = rows[-1][0] + 1
 
 
 def load_prompt(ledger: Reader, row: int) -> Prompt:

@@ -29,6 +29,32 @@ def unpack_text(data: bytes, unpacker: zstandard.ZstdDecompressor) -> bytes:
     return unpacker.decompress(data[1:]) if data[:1] == ZSTD else bytes(data[1:])
 
 
+class Rows(sqlite3.Cursor):
+    """Rows of a query. SQLite reads pages as rows are fetched, so damage shows here as often as when the query is made."""
+
+    reader: Reader
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        try:
+            return super().fetchone()
+        except sqlite3.Error as error:
+            raise self.reader.failed(error) from None
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows that are left."""
+        try:
+            return super().fetchall()
+        except sqlite3.Error as error:
+            raise self.reader.failed(error) from None
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except sqlite3.Error as error:
+            raise self.reader.failed(error) from None
+
+
 class Reader:
     """Reads what is on disk, through one connection, in the thread that opened it."""
 
@@ -55,16 +81,27 @@ class Reader:
             )
         return cls(connection)
 
-    def query(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+    def query(self, sql: str, values: Sequence[Any] = ()) -> Rows:
         """Read rows that are on disk.
 
         Raises:
-            LedgerError: where the ledger cannot be read.
+            LedgerError: where the ledger cannot be read, now or while the rows are fetched.
         """
+        rows = self.reader.cursor(Rows)
+        rows.reader = self
         try:
-            return self.reader.execute(sql, values)
+            rows.execute(sql, values)
         except sqlite3.Error as error:
-            raise ledger_failure(error) from None
+            raise self.failed(error) from None
+        return rows
+
+    def failed(self, error: sqlite3.Error) -> LedgerError:
+        """Return what a failed read means to the person who runs this."""
+        return ledger_failure(error)
+
+    def damaged(self, text: str, fix: str) -> LedgerError:
+        """Return the error of a text that cannot be read back."""
+        return LedgerError(text, fix=fix)
 
     def scalar(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """Return the first value of the first row, or None."""
@@ -79,11 +116,11 @@ class Reader:
         """
         data = self.scalar("SELECT data FROM blobs WHERE id=?", (row,))
         if data is None:
-            raise LedgerError(f"text {row} is not in the ledger", fix="Run again: what it belongs to is made anew.")
+            raise self.damaged(f"text {row} is not in the ledger", "Run again: what it belongs to is made anew.")
         try:
             return unpack_text(data, self._unpacker)
         except zstandard.ZstdError:
-            raise LedgerError(f"text {row} of the ledger is damaged", fix="Run again: it is mended first.") from None
+            raise self.damaged(f"text {row} of the ledger is damaged", "Run again: it is mended first.") from None
 
     def json(self, row: int) -> Any:
         """Return a blob of JSON as plain Python."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _RANGE = 512
-_DENSE = ("blobs", "dims", "prompts", "requests", "samples", "attempts", "plan", "replies")
-"""Tables whose integer keys have no gaps, so that the lost can be counted (replies: against requests answered)."""
+_DENSE = ("blobs", "dims", "prompts", "requests", "samples", "attempts", "plan")
+"""Tables whose integer keys have no gaps, so that the lost can be counted; `_count_missing` counts the rest."""
 
 
 def salvage(path: Path, damage: Sequence[str]) -> list[str]:
@@ -52,7 +52,7 @@ def salvage(path: Path, damage: Sequence[str]) -> list[str]:
                 lost[table] = missing
         _drop_damaged_texts(new, lost)
         _drop_orphans(new, lost)
-        _count_replies(new, lost)
+        _count_missing(new, lost)
         new.execute(f"PRAGMA user_version={schema.VERSION}")
         new.commit()
     number = 1
@@ -98,13 +98,18 @@ def _drop_damaged_texts(new: sqlite3.Connection, lost: dict[str, int]) -> None:
         lost["blobs"] = lost.get("blobs", 0) + gone
 
 
-def _count_replies(new: sqlite3.Connection, lost: dict[str, int]) -> None:
-    """Count replies that came, by the attempts that brought them, and are not there any more."""
-    gone = new.execute(
-        "SELECT count(DISTINCT request) FROM attempts WHERE code='answered' AND request NOT IN (SELECT request FROM replies)"
-    ).fetchone()[0]
-    if gone:
-        lost["replies"] = max(gone, lost.get("replies", 0))
+def _count_missing(new: sqlite3.Connection, lost: dict[str, int]) -> None:
+    """Count what has no dense keys by what must be there: a reply for each answered attempt, a grade for each sample."""
+    for table, missing in (
+        (
+            "replies",
+            "count(DISTINCT request) FROM attempts WHERE code='answered' AND request NOT IN (SELECT request FROM replies)",
+        ),
+        ("grades", "count(*) FROM samples WHERE id NOT IN (SELECT sample FROM grades)"),
+    ):
+        gone = new.execute(f"SELECT {missing}").fetchone()[0]
+        if gone:
+            lost[table] = max(gone, lost.get(table, 0))
 
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> tuple[int, int]:
@@ -118,7 +123,7 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> tuple
         top = _highest(old, table, key)
     copied = sum(_copy_ranges(old, new, table, (key, low, min(low + _RANGE, top + 1))) for low in range(0, top + 1, _RANGE))
     expected = top + 1 if table == "plan" and copied else top
-    return copied, max(0, expected - copied) if table in _DENSE and table != "replies" else 0
+    return copied, max(0, expected - copied) if table in _DENSE else 0
 
 
 def _highest(old: sqlite3.Connection, table: str, key: str) -> int:

@@ -38,7 +38,6 @@ class Writer:
         self._closing = False
         self._idle = True
         self.failure: LedgerError | None = None
-        self.commits = 0
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -124,7 +123,6 @@ class Writer:
                 for sql, values in batch.operations:
                     execute(sql, values)
                 execute("COMMIT")
-                self.commits += 1
             except sqlite3.Error as error:
                 self.failure = ledger_failure(error)
                 self._roll_back()
@@ -138,6 +136,11 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether a database error says that the file itself is damaged."""
+    return "malformed" in str(error) or "not a database" in str(error)
+
+
 def ledger_failure(error: sqlite3.Error) -> LedgerError:
     """Return what a database error means to the person who runs this."""
     text = str(error)
@@ -146,7 +149,7 @@ def ledger_failure(error: sqlite3.Error) -> LedgerError:
             "the disk is full: the ledger cannot grow",
             fix="Free some space and run again: nothing that was recorded is lost.",
         )
-    if "malformed" in text or "not a database" in text:
+    if is_damage(error):
         return LedgerError(f"the ledger is damaged ({text})", fix="Run again: the damage is named and what is whole is kept.")
     if "readonly" in text or "disk I/O" in text or "unable to open" in text:
         return LedgerError(f"the ledger cannot be written ({text})", fix="Check the disk and run again.")
