@@ -41,6 +41,7 @@ wheel: $(VENV)/.test  ## build the wheel, and run its tests where the source tre
 	.venv-wheel/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo dist/*.whl)[local]" --group test
 	sh tools/test_wheel.sh .venv-wheel
+	sh tools/fresh_install.sh dist/*.whl
 
 bench: $(VENV)/.test  ## figures, each beside a floor measured in the same run
 	$(BIN)/python -m bench

@@ -1,4 +1,4 @@
-"""`python -m bench [--json] [startup] [per_sample] [scale]`: run the benches and print one table."""
+"""`python -m bench [--json] [startup] [demo] [per_sample] [scale]`: run the benches and print one table."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import per_sample, scale, startup
+from bench import demo, per_sample, scale, startup
 from bench.measure import Figure
 
-BENCHES = {"startup": startup.figures, "per_sample": per_sample.figures, "scale": scale.figures}
+BENCHES = {"startup": startup.figures, "demo": demo.figures, "per_sample": per_sample.figures, "scale": scale.figures}
 HEAD = f"{'figure':<36}{'ours':>12}{'floor':>12}{'x':>7}  {'goal':<10}{'':<8}floor is"
 
 

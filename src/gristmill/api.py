@@ -5,9 +5,11 @@ The commands are thin covers of these functions. Everything that a command print
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gristmill.engine import describing
 from gristmill.engine.opening import Opening
 from gristmill.engine.planning import Plan, make_plan
 from gristmill.engine.previewing import preview as preview_plan
@@ -22,14 +24,17 @@ from gristmill.store.rundir import RunFolder
 from gristmill.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from gristmill.engine.checkup import Check
     from gristmill.engine.opening import Until
     from gristmill.engine.summary import Summary
     from gristmill.registry import Shelf
+    from gristmill.teachers.serving import Served
 
 __all__ = [
-    "Loaded", "Opening", "Plan", "earlier", "load", "plan", "preview", "recipe_schema", "run", "run_folder", "stage", "status",
+    "Loaded", "Opening", "Plan", "catalogue", "checkup", "earlier", "load", "plan", "preview", "recipe_schema", "run",
+    "run_folder", "serve", "stage", "status",
 ]  # fmt: skip
 
 
@@ -119,6 +124,40 @@ def stage(name: str) -> Until:
     if name == "index" or name == "grade":
         return name
     raise InputError(f"`--until {name}` is no stage", fix="Write `--until index` or `--until grade`.")
+
+
+def serve(address: str, ready: Callable[[Served], None], *, port: int = 8080, slots: int = 16, threads: int = 1) -> None:
+    """Serve a model over OpenAI's chat completions, on this machine alone, until SIGINT or SIGTERM.
+
+    Args:
+        address: `builtin`, `builtin-student` or a GGUF file.
+        ready: Called once, when requests are taken, with the URL, the model's name and its limits.
+        port: 0 takes a free one.
+        slots: Requests to answer side by side.
+        threads: Threads that calculate.
+
+    Raises:
+        InputError: where there is no such model, it cannot be loaded, or the port cannot be had.
+    """
+    from gristmill.teachers.serving import serve as serve_model  # brings a web server
+
+    serve_model(address, Path(), port=port, slots=slots, threads=threads, ready=ready)
+
+
+def catalogue() -> dict[str, list[dict[str, Any]]]:
+    """Return what there is, by kind: sources, tasks, teachers, templates, graders, exports, errors and exit codes."""
+    return describing.catalogue()
+
+
+def checkup(folder: str | Path = "runs") -> list[Check]:
+    """Check this machine and the place where runs are to be written; nothing that is written stays.
+
+    Args:
+        folder: Need not exist; then the nearest folder above it that does is checked.
+    """
+    from gristmill.engine.checkup import checkup as check_machine  # may bring a model runtime
+
+    return check_machine(Path(folder), os.environ)
 
 
 def recipe_schema() -> dict[str, Any]:

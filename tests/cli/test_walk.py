@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.commands import RECIPE, gristmill, inside, put
+from tests.cli.commands import gristmill, inside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,19 +89,9 @@ def test_preview_run_and_status_share_one_ledger(folder: Path) -> None:
     assert "acceptance" in text.out
 
 
-def test_the_demo_runs_the_recorded_recipe_and_keeps_to_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "recipes").mkdir()
-    put(tmp_path / "recipes", ["#### 1", "#### 2"], RECIPE + "sampling: {want: null, n: 2}\n")
-    (tmp_path / "recipes" / "tiny.yaml").rename(tmp_path / "recipes" / "gsm8k_recorded.yaml")
-    done = gristmill(tmp_path, "demo", "-o", "here", "--json")
-    assert done.code == 0
-    assert (done.object["run"], done.object["accepted"]) == ("here", 2)
-    assert {path.name for path in tmp_path.iterdir()} == {"recipes", "here"}
-
-
 def test_help_and_version(tmp_path: Path) -> None:
     helped = gristmill(tmp_path, "--help")
     assert helped.code == 0
-    for command in ("init", "check", "preview", "run", "status", "demo", "schema"):
+    for command in ("init", "check", "preview", "run", "status", "report", "demo", "serve", "describe", "doctor", "schema"):
         assert f"\n  {command} " in helped.out
     assert inside(tmp_path, "--version").out.startswith("gristmill ")

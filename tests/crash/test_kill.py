@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -67,6 +68,23 @@ def disturbed(path: Path, output: Path, sent: Callable[[], list[str]], column: s
     return kills
 
 
+def replies(output: Path) -> dict[str, tuple[Any, ...]]:
+    """Return every reply on record by its request: when it came, and how often the request was sent."""
+    ledger = output / "ledger.sqlite"
+    if not ledger.exists():
+        return {}
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as db:
+        if not db.execute("SELECT 1 FROM sqlite_schema WHERE name='replies'").fetchone():
+            return {}
+        return {
+            row[0]: row[1:]
+            for row in db.execute(
+                "SELECT hex(q.request_id), r.at, r.message, (SELECT count(*) FROM attempts a WHERE a.request = q.id) "
+                "FROM requests q JOIN replies r ON r.request = q.id"
+            )
+        }
+
+
 def undisturbed(folder: Path, **changes: Any) -> Path:
     """Run the recipe once without a kill and return the run's folder."""
     folder.mkdir()
@@ -121,3 +139,24 @@ def test_local_server(tmp_path: Path) -> None:
         assert kills >= 3  # 64 go out at once, so fewer kills fit
         assert tables(rough / "run") == tables(calm)
         assert exported(rough / "run") == exported(calm)
+
+
+def test_the_demo(tmp_path: Path, demo: Path) -> None:
+    """A real model, killed twice: no reply on record is replaced or asked for again, and the rows are the same."""
+    output = tmp_path / "runs/demo"
+    known: dict[str, tuple[Any, ...]] = {}
+    for place in (150, 600):
+        process = command("demo", "-o", str(output))
+        assert killed_after(process, lambda: list(replies(output)), place)
+        now = replies(output)
+        assert len(now) >= place
+        assert known.items() <= now.items()
+        known = now
+    code, out, err = finish(command("demo", "-o", str(output), "--json"))
+    assert code == 0, err
+    assert known.items() <= replies(output).items()
+    summary = json.loads(out)
+    assert summary["exported"] == 500
+    assert summary["calls"]["made"] + len(known) == len(replies(output))
+    assert exported(output) == exported(demo / "runs/demo")
+    assert chosen(output) == chosen(demo / "runs/demo")

@@ -115,11 +115,19 @@ def status(folder: Annotated[str, typer.Argument(metavar="RUN", help="A run's fo
 
 
 @app.command()
+def report(folder: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder.")], as_json: Json = False) -> None:
+    """Make the report of a run anew: report.html, and report.json with the same numbers."""
+    from gristmill.cli.report import report_command
+
+    report_command(folder, as_json=as_json)
+
+
+@app.command()
 def demo(
     output: Annotated[str, typer.Option("-o", "--output", help="The run's folder.")] = "runs/demo",
     as_json: Json = False,
 ) -> None:
-    """Run the recorded recipe: human-written problems, recorded model outputs, graded and exported."""
+    """Make 500 reasoning traces with the model that comes with gristmill: no key, no network, no GPU."""
     from gristmill.cli.demo import demo_command
 
     demo_command(output, as_json=as_json)
@@ -131,6 +139,42 @@ def schema(as_json: Json = False) -> None:  # noqa: ARG001 - it is JSON either w
     from gristmill.cli.schema import schema_command
 
     schema_command()
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="builtin, builtin-student or FILE.gguf.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")] = 8080,
+    slots: Annotated[int, typer.Option(min=1, max=256, help="Requests to answer side by side.")] = 16,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads that calculate.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Serve a model on this machine, for every client of OpenAI's chat completions. Ctrl-C ends it."""
+    from gristmill.cli.serve import serve_command
+
+    serve_command(model, port, slots, threads, as_json=as_json)
+
+
+@app.command()
+def describe(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, such as math, with its options.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what there is: sources, tasks, teachers, templates, graders, exports, errors, exit codes, commands."""
+    from gristmill.cli.describe import describe_command
+
+    describe_command(name, [info.callback for info in app.registered_commands if info.callback], as_json=as_json)
+
+
+@app.command()
+def doctor(
+    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="Where runs are to be written.")] = "runs",
+    as_json: Json = False,
+) -> None:
+    """Check this machine: Python, memory, disk, libraries, the models that ship. Writes nothing that stays."""
+    from gristmill.cli.doctor import doctor_command
+
+    doctor_command(folder, as_json=as_json)
 
 
 def main() -> None:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import api
 from gristmill.cli.person import environment
+from gristmill.cli.report import keep_report
 from gristmill.cli.summary import summary_text
 from gristmill.cli.terminal import Reporter, safe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gristmill.engine.summary import Summary
     from gristmill.store.rundir import RunFolder
 
@@ -47,12 +50,13 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
         show=reporter.show,
         indexing=reporter.indexing,
     )
-    finish(api.run(api.plan(loaded), folder, opening), recipe, reporter)
+    finish(api.run(api.plan(loaded), folder, opening), folder, recipe, reporter)
 
 
-def finish(summary: Summary, recipe: str, reporter: Reporter) -> None:
-    """Print a run's summary and end with its exit code."""
-    reporter.result(summary_text(summary, recipe), summary.content)
+def finish(summary: Summary, folder: RunFolder, recipe: str, reporter: Reporter, hint: Sequence[str] = ()) -> None:
+    """Write a run's report, print its summary and a last hint, and end with its exit code."""
+    keep_report(summary, folder)
+    reporter.result("\n".join([summary_text(summary, recipe), *hint]), summary.content)
     if summary.error:
         reporter.say(f"error: {summary.error}", *([f"  {safe(summary.fix)}"] if summary.fix else []))
     if summary.exit_code:

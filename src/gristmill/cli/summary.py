@@ -21,6 +21,7 @@ def summary_text(summary: Summary, recipe: str) -> str:
         width = max(len(safe(model)) for model in content["models"])
         lines += [f"  {safe(model):<{width}}  {_share(found)}" for model, found in content["models"].items()]
     lines += ["", *_facts(content), ""]
+    lines += [f"  {'report':<18}{content['report']}"] if "report" in content else []
     lines += [f"  {name:<18}{path}" for name, path in content["exports"].items()]
     lines += [f"  {'card':<18}{content['run']}/export/README.md", f"  {'tables':<18}{content['tables']}"]
     lines += ["", f"next: {next_command(content, recipe)}"]

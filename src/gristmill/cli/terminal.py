@@ -1,29 +1,17 @@
-"""What people see: text made safe for a terminal, the live line, and one way to report.
-
-Model output is hostile text: escape sequences could retitle a window or hide a line, bidirectional controls could show another
-answer than the one that was graded. Everything that came from a model or a file is shown with such characters spelled out.
-"""
+"""What people see: the live line, and one way to report."""
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gristmill.visible import safe
+
 if TYPE_CHECKING:
     from gristmill.engine.progress import Snapshot
-
-_HOSTILE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-
-
-def safe(text: str) -> str:
-    """Return text with control, bidirectional and zero-width characters spelled out; newlines and tabs stay."""
-    return _HOSTILE.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text)
 
 
 def indented(text: str, limit: int = 1200) -> str:

@@ -77,6 +77,8 @@ class Dispatcher:
     ) -> None:
         self.teacher = teacher
         self.calls = 0
+        self.in_flight = 0
+        """Exchanges under way: sent, or between two tries. Those that wait for a slot are not."""
         self.faults: dict[str, int] = {}
         self._ledger = ledger
         self._switch = switch
@@ -91,11 +93,6 @@ class Dispatcher:
         self._space_checked_s = float("-inf")
         self._stopped = asyncio.Event()
         switch.listen(self._stopped.set)
-
-    @property
-    def in_flight(self) -> int:
-        """Return how many exchanges are unfinished, those that wait for a slot included."""
-        return len(self._live)
 
     async def send(self, outgoing: Outgoing) -> Reply:
         """Return the reply to a request that is on record.
@@ -127,20 +124,27 @@ class Dispatcher:
 
     async def _exchange(self, outgoing: Outgoing) -> Reply:
         async with self._slots:
-            wait_s = random.Random(seed_for(outgoing.request.id, "wait"))
-            for number in range(1, self._attempts + 1):
-                try:
-                    return await self._try(outgoing, outgoing.tries + number)
-                except TeacherFault as fault:
-                    self._judge(fault)
-                    if fault.kind == "exhausted":
-                        raise Exhausted(str(fault), fault.code) from None
-                    if fault.kind == "fatal":
-                        raise Parked from None
-                    if fault.kind == "permanent" or number == self._attempts:
-                        raise CallRefused(str(fault), code=fault.code, transient=fault.kind == "transient") from None
-                    await self._pause(fault.retry_after_s or _backoff(number, wait_s))
-            raise AssertionError("a teacher is tried at least once")
+            self.in_flight += 1
+            try:
+                return await self._tries(outgoing)
+            finally:
+                self.in_flight -= 1
+
+    async def _tries(self, outgoing: Outgoing) -> Reply:
+        wait_s = random.Random(seed_for(outgoing.request.id, "wait"))
+        for number in range(1, self._attempts + 1):
+            try:
+                return await self._try(outgoing, outgoing.tries + number)
+            except TeacherFault as fault:
+                self._judge(fault)
+                if fault.kind == "exhausted":
+                    raise Exhausted(str(fault), fault.code) from None
+                if fault.kind == "fatal":
+                    raise Parked from None
+                if fault.kind == "permanent" or number == self._attempts:
+                    raise CallRefused(str(fault), code=fault.code, transient=fault.kind == "transient") from None
+                await self._pause(fault.retry_after_s or _backoff(number, wait_s))
+        raise AssertionError("a teacher is tried at least once")
 
     async def _try(self, outgoing: Outgoing, number: int) -> Reply:
         if self._switch.on or self.calls == self._max_calls:

@@ -64,7 +64,7 @@ async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) 
         if before is not None and opening.until is None:
             return before
         finished = finish(plan, door, panel, None if opening.until else folder)
-        write_tables(ledger, door.context, folder.tables)
+        write_tables(ledger, door.context, finished.stages, folder.tables)
         summary = summarise(plan, folder, work, finished, crashed, progress.elapsed_s, opening.until)
         write_papers(plan, folder, summary, finished, door, progress)
         return summary

@@ -64,6 +64,8 @@ class Summary(NamedTuple):
     error: str
     """Why the run did not do what was asked; empty if it did."""
     fix: str
+    unchanged: bool = False
+    """Whether nothing was left to do, so the files of the last finish stand."""
 
 
 def summarise(
@@ -105,7 +107,6 @@ def summarise(
         "exports": {name: str(folder.export / name / f"train.{_suffixes(plan)[name]}") for name in sorted(finished.rows)},
         "export_rows": finished.rows,
         "tables": str(folder.tables),
-        "report": str(folder.path / "report.json"),
         "elapsed_s": round(elapsed_s, 3),
         "error": error or None,
     }
@@ -117,14 +118,13 @@ def unchanged(plan: Plan, folder: RunFolder, work: Generation) -> Summary | None
     ledger = work.door.ledger
     if work.finished or work.panel.graded or work.door.switch.on or ledger.fact("finished") != _finish_mark(plan, ledger):
         return None
-    report = folder.path / "report.json"
-    content: dict[str, Any] = orjson.loads(report.read_bytes()) if report.exists() else {}
+    content: dict[str, Any] = orjson.loads(folder.summary.read_bytes()) if folder.summary.exists() else {}
     if content.get("status") not in ("complete", "exhausted") or not all(Path(p).exists() for p in content["exports"].values()):
         return None
     content["calls"] = {"made": 0, "replayed": work.standing, "reused": 0, "in_flight_at_crash": 0}
     folder.write_status({**folder.read_status(), "status": content["status"]})
     code = EXIT_CODES[content["status"]] if content["accepted"] else NothingAccepted.exit_code
-    return Summary(content, code, content["error"] or "", "")
+    return Summary(content, code, content["error"] or "", "", unchanged=True)
 
 
 def _finish_mark(plan: Plan, ledger: Reader) -> str:
@@ -208,18 +208,20 @@ def _suffixes(plan: Plan) -> dict[str, str]:
 
 
 def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Finish, door: Door, progress: Progress) -> None:
-    """Write the card, the report's numbers, the manifest and the last status."""
+    """Write the card, the summary, the manifest and the last status."""
     content = summary.content
     if finished.rows:
         door.ledger.remember("finished", _finish_mark(plan, door.ledger))
         write_text(folder.export / "README.md", write_card(_facts(plan, summary, finished, door)))
-    write_json(folder.path / "report.json", content)
+    write_json(folder.summary, content)
     write_json(
         folder.manifest,
         {
             "gristmill": version("gristmill"),
             "recipe": plan.recipe_id,
             "context": plan.identity,
+            "template": plan.template.name,
+            "graders": [chosen.plugin.identity for chosen in plan.graders],
             "teachers": _teachers(plan, door),
             "counts": {key: content[key] for key in ("prompts", "samples", "accepted", "kept", "exported")},
             "export_rows": content["export_rows"],

@@ -183,6 +183,15 @@ def load_sample(ledger: Reader, row: int) -> Sample:
     )
 
 
+def answer_characters(ledger: Reader, messages: bytes, answer: int | None) -> int | None:
+    """Return the length of a stored sample's answer, or None where it has none."""
+    if answer == _NO_ANSWER:
+        return None
+    if answer is not None:
+        return len(ledger.text(answer).decode())
+    return len(ledger.json(unpack_ids(messages)[-1])["content"])
+
+
 def request_ids(ledger: Reader, rows: Iterable[int]) -> list[str]:
     """Return the ids of requests by their rows; one that was lost with a damaged page is left out."""
     found = (ledger.scalar("SELECT request_id FROM requests WHERE id=?", (row,)) for row in rows)

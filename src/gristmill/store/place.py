@@ -60,11 +60,12 @@ def check_folder(folder: Path, mounts: str | None = None) -> None:
             f"{folder} is on a network disk ({kind}), where a ledger is not safe",
             fix="Put the ledger on a local disk: `--ledger-dir FOLDER`.",
         )
-    if not _writable(folder):
+    if not writable(folder):
         raise InputError(f"the folder {folder} is read-only", fix="Choose another one with `-o FOLDER`.")
 
 
-def _writable(folder: Path) -> bool:
+def writable(folder: Path) -> bool:
+    """Return whether a file can be written into an existing folder, by writing one and removing it."""
     probe = folder / f".probe-{os.getpid()}"
     try:
         probe.write_bytes(b"")

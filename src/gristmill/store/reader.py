@@ -63,14 +63,20 @@ class Reader:
         self._unpacker = zstandard.ZstdDecompressor()
 
     @classmethod
-    def at(cls, path: Path) -> Self:
+    def at(cls, path: Path, *, brief: bool = False) -> Self:
         """Open the ledger of a run that is not ours, for reading.
+
+        Args:
+            path: The ledger.
+            brief: For a look of a moment: where nobody has the ledger open, no write-ahead log is left beside it. A run that
+                began during a longer look would change pages under it.
 
         Raises:
             LedgerError: where it cannot be read, or is of another version.
         """
         try:
-            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            still = brief and not path.with_name(f"{path.name}-wal").exists()
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}", uri=True)
             found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         except sqlite3.Error as error:
             raise ledger_failure(error) from None

@@ -7,6 +7,8 @@ runs/NAME/
   status.json         how far it is, replaced as a whole, so it can be read while the run goes on
   export/             the data, with README.md, the dataset card
   tables/             the tables behind it, as Parquet, joined by ids
+  report.html         what to look at; report.json has the same numbers
+  summary.json        the last word of the run, as `run --json` printed it
   manifest.json       what made it: recipe, versions, counts
 ```
 One process writes at a time; a lock that the system lets go of when the process dies says which.
@@ -74,6 +76,16 @@ class RunFolder:
     def manifest(self) -> Path:
         """Return the path of the manifest."""
         return self.path / "manifest.json"
+
+    @property
+    def summary(self) -> Path:
+        """Return the path of the last run's summary."""
+        return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """Return the path of the page; its numbers are beside it, as JSON."""
+        return self.path / "report.html"
 
     def read_status(self) -> dict[str, Any]:
         """Return the status that the run last wrote.

@@ -1,7 +1,7 @@
 """The ledger as Parquet tables, joined by ids: what audits, notebooks and lineage queries read.
 
 Content ids, never row ids, and in plan order, so two runs of the same recipe give the same tables (times aside). Texts stay in
-the ledger and the export; the tables hold hashes and numbers.
+the ledger and the export; the tables hold hashes and numbers. The report is made of these tables.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from gristmill.files.writing import replacing_folder, write_parquet
-from gristmill.store.outcomes import request_ids
+from gristmill.store.outcomes import answer_characters, request_ids
 from gristmill.store.packing import unpack_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gristmill.records import Row
+    from gristmill.stats.funnel import Stage
     from gristmill.store.reader import Reader
 
 
@@ -46,26 +47,26 @@ def _prompts(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - o
             "origin": prompt.get("origin", "unknown"),
             "license": prompt.get("license"),
             "domain": prompt.get("domain"),
+            "characters": sum(len(message["content"]) for message in prompt["messages"]),
             "rows": rows,
             "meta": orjson.dumps(prompt.get("meta", {})).decode(),
         }
 
 
 def _samples(ledger: Reader, context: int) -> Iterator[Row]:
-    for row in ledger.query(
-        "SELECT hex(s.sample_id), hex(p.prompt_id), s.sample_index, s.status, s.reason, hex(s.payload), s.input_tokens, "
-        "s.output_tokens, s.reasoning_tokens, s.cost_usd, d.kept, d.rule FROM plan l JOIN samples s ON s.prompt = l.prompt "
-        "JOIN prompts p ON p.id = s.prompt LEFT JOIN decisions d ON d.sample = s.id WHERE s.context = ? "
-        "ORDER BY l.position, s.sample_index",
+    names = (
+        "sample_id", "prompt_id", "sample_index", "status", "reason", "payload", "input_tokens", "output_tokens",
+        "reasoning_tokens", "cost_usd", "kept", "rule",
+    )  # fmt: skip
+    for *row, messages, answer in ledger.query(
+        "SELECT lower(hex(s.sample_id)), lower(hex(p.prompt_id)), s.sample_index, s.status, s.reason, lower(hex(s.payload)), "
+        "s.input_tokens, s.output_tokens, s.reasoning_tokens, s.cost_usd, d.kept, d.rule, s.messages, s.answer "
+        "FROM plan l JOIN samples s ON s.prompt = l.prompt JOIN prompts p ON p.id = s.prompt "
+        "LEFT JOIN decisions d ON d.sample = s.id WHERE s.context = ? ORDER BY l.position, s.sample_index",
         (context,),
     ):
-        names = (
-            "sample_id", "prompt_id", "sample_index", "status", "reason", "payload", "input_tokens", "output_tokens",
-            "reasoning_tokens", "cost_usd", "kept", "rule",
-        )  # fmt: skip
         plain: Row = dict(zip(names, row, strict=True))
-        for name in ("sample_id", "prompt_id", "payload"):
-            plain[name] = plain[name].lower()
+        plain["answer_characters"] = answer_characters(ledger, messages, answer)
         plain["kept"] = None if plain["kept"] is None else bool(plain["kept"])
         yield plain
 
@@ -169,15 +170,15 @@ TABLES: Mapping[str, Table] = {
     "prompts": Table(
         {
             "position": _INT, "prompt_id": _TEXT, "source": _TEXT, "source_id": _TEXT, "origin": _TEXT, "license": _TEXT,
-            "domain": _TEXT, "rows": _INT, "meta": _TEXT,
+            "domain": _TEXT, "characters": _INT, "rows": _INT, "meta": _TEXT,
         },
         _prompts,
     ),
     "samples": Table(
         {
             "sample_id": _TEXT, "prompt_id": _TEXT, "sample_index": _INT, "status": _TEXT, "reason": _TEXT,
-            "payload": _TEXT, "input_tokens": _INT, "output_tokens": _INT, "reasoning_tokens": _INT, "cost_usd": _REAL,
-            "kept": _BOOL, "rule": _TEXT,
+            "payload": _TEXT, "answer_characters": _INT, "input_tokens": _INT, "output_tokens": _INT,
+            "reasoning_tokens": _INT, "cost_usd": _REAL, "kept": _BOOL, "rule": _TEXT,
         },
         _samples,
     ),
@@ -204,8 +205,21 @@ TABLES: Mapping[str, Table] = {
 }  # fmt: skip
 
 
-def write_tables(ledger: Reader, context: int, folder: Path) -> None:
+FUNNEL: Mapping[str, str] = {"stage": _TEXT, "fate": _TEXT, "reason": _TEXT, "count": _INT}
+"""One row for what entered a stage (`in`), one for what it kept, one for each reason of what it `dropped`."""
+
+
+def _funnel(stages: Sequence[Stage]) -> Iterator[Row]:
+    for stage in stages:
+        yield {"stage": stage.stage, "fate": "in", "reason": None, "count": stage.entered}
+        yield {"stage": stage.stage, "fate": "kept", "reason": None, "count": stage.kept}
+        for reason, count in stage.dropped.items():
+            yield {"stage": stage.stage, "fate": "dropped", "reason": reason, "count": count}
+
+
+def write_tables(ledger: Reader, context: int, stages: Sequence[Stage], folder: Path) -> None:
     """Write every table, in the place of the earlier ones."""
     with replacing_folder(folder) as fresh:
         for name, table in TABLES.items():
             write_parquet(fresh / f"{name}.parquet", table.columns, table.rows(ledger, context))
+        write_parquet(fresh / "funnel.parquet", FUNNEL, _funnel(stages))

@@ -40,7 +40,18 @@ PROVIDERS: Mapping[str, Provider] = {
 BUILTIN: Mapping[str, str] = {"builtin": "builtin-teacher.f16.gguf", "builtin-student": "builtin-student.f16.gguf"}
 """The models that ship, by address."""
 SCHEMES = ("recorded", "scripted", "vllm", "http", "https", *PROVIDERS)
-_EXAMPLES = "builtin, FILE.gguf, recorded:FILE, openai:MODEL, vllm:http://HOST:PORT/v1, or the URL of an OpenAI-compatible server"
+FORMS: Mapping[str, str] = {
+    "builtin": "A tiny model that ships, in this process: word problems (the `local` extra).",
+    "builtin-student": "A weaker model that ships, in this process (the `local` extra).",
+    "FILE.gguf": "A model file of your own, in this process (the `local` extra).",
+    "recorded:FILE": "Completions that somebody recorded; no call.",
+    **{f"{name}:MODEL": f"A model at {p.base_url}; the key is in {p.key_env}." for name, p in PROVIDERS.items()},
+    "vllm:http://HOST:PORT/v1": "A vLLM server.",
+    "http://HOST:PORT/v1": "Any server that speaks OpenAI's chat completions; also https.",
+    "scripted:": "Answers by rule, for tests.",
+}
+"""How an address is written, with one line of help each."""
+_EXAMPLES = ", ".join(form for form in FORMS if form != "scripted:")
 
 
 class Environment(NamedTuple):
@@ -84,7 +95,7 @@ def endpoint(spec: TeacherSpec) -> Endpoint:
     """
     if spec.address in BUILTIN:
         return Endpoint("builtin", BUILTIN[spec.address], spec.address, None)
-    if spec.address.endswith(".gguf") and "://" not in spec.address:
+    if _names_file(spec.address):
         return Endpoint("gguf", spec.address, spec.model or Path(spec.address).stem, None)
     scheme, _, rest = spec.address.partition(":")
     if scheme not in SCHEMES:
@@ -112,6 +123,22 @@ def endpoint(spec: TeacherSpec) -> Endpoint:
     return Endpoint("vllm" if scheme == "vllm" else "http", url, spec.model, spec.key_env)
 
 
+def _names_file(address: str) -> bool:
+    return address.endswith(".gguf") and "://" not in address
+
+
+def model_file(address: str, base: Path) -> Path | None:
+    """Return the file of a model that runs in this process, or None where the address is of another kind."""
+    if address in BUILTIN:
+        return shipped_models() / BUILTIN[address]
+    return base / Path(address).expanduser() if _names_file(address) else None
+
+
+def shipped_models() -> Path:
+    """Return the folder of the models that ship, with their checksums."""
+    return Path(str(resources.files("gristmill.assets") / "models"))
+
+
 def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Teacher:
     """Return the teacher at an address; relative files are relative to `base`.
 
@@ -119,11 +146,11 @@ def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Tea
         InputError: where the address, the file, the script or the key is not right.
     """
     place = endpoint(spec)
-    if place.kind in ("builtin", "gguf"):
+    file = model_file(spec.address, base)
+    if file is not None:
         from gristmill.teachers.gguf import GgufTeacher  # brings a model runtime
 
-        shipped = Path(str(resources.files("gristmill.assets") / "models" / place.target))
-        return GgufTeacher(shipped if place.kind == "builtin" else base / place.target, provider=place.kind)
+        return GgufTeacher(file, provider=place.kind)
     if place.kind == "recorded":
         return RecordedTeacher(base / place.target)
     if place.kind == "scripted":

@@ -46,7 +46,9 @@ def read_header(path: Path) -> GgufHeader:
         with path.open("rb") as stream:
             return _read(stream, path, size)
     except FileNotFoundError:
-        raise InputError(f"there is no model file {path}", fix="Check the path; it is relative to the recipe.") from None
+        raise InputError(
+            f"there is no model file {path}", fix="Check the path; in a recipe it is relative to the recipe."
+        ) from None
     except (struct.error, EOFError, UnicodeDecodeError):
         raise _cut_off(path) from None
     except OSError as error:

@@ -1,0 +1,200 @@
+"""The report as one value: `report.json` is this, and `report.html` is drawn from this and nothing else.
+
+So a number on the page is a number in the file. No time, path or address is in it: two runs of one recipe that made the same
+samples have the same report, byte for byte.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gristmill.messages import Frozen
+
+Unit = Literal["prompts", "samples", "rows"]
+
+
+class Share(Frozen):
+    """A share with its 95 % Wilson interval; `None` where nothing could be counted."""
+
+    label: str
+    passed: int
+    n: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+
+class Settings(Frozen):
+    """What was asked for, without addresses and headers."""
+
+    task: str
+    template: str
+    answer_format: str | None
+    graders: tuple[str, ...]
+    sampling: str
+    selection: str
+    seed: int
+    exports: tuple[str, ...]
+    teachers: tuple[str, ...]
+    """`role: provider/model@revision`."""
+
+
+class Headline(Frozen):
+    """The numbers that are looked at first."""
+
+    rows_exported: int
+    rows_target: int | None
+    acceptance: Share
+    """Over all samples that could be graded."""
+    first_sample: Share
+    """Over the first sample of each prompt: pass@1, which adaptive sampling does not skew."""
+    prompts_asked: int
+    prompts_solved: int
+    """Prompts with at least one accepted sample."""
+    samples: int
+    calls: int
+    input_tokens: int | None
+    output_tokens: int | None
+    output_tokens_per_row: float | None
+    cost_usd: float | None
+    """`None` where any call's price is unknown."""
+    usd_per_accepted: float | None
+    usd_per_row: float | None
+
+
+class FunnelStage(Frozen):
+    """One stage: what went in, what was kept, and every reason of the rest."""
+
+    stage: str
+    unit: Unit
+    entered: int
+    kept: int
+    dropped: dict[str, int]
+
+
+class Difficulty(Frozen):
+    """Acceptance of first samples by how hard the prompt is said to be."""
+
+    by: str
+    """The field that says it; empty where no field does."""
+    groups: tuple[Share, ...]
+    samples: tuple[Share, ...]
+    """The same groups over all samples, which ask hard prompts more often."""
+
+
+class Bin(Frozen):
+    """A range of lengths: `low` up to, not including, `high`; the last one has no upper end."""
+
+    low: int
+    high: int | None
+    accepted: int
+    rejected: int
+
+
+class Lengths(Frozen):
+    """How long accepted and rejected samples are."""
+
+    unit: Literal["output tokens", "characters"]
+    bins: tuple[Bin, ...]
+    accepted_median: float | None
+    rejected_median: float | None
+    accepted: int
+    rejected: int
+    unknown: int
+    """Samples whose length is not known."""
+
+
+class Origin(Frozen):
+    """A kind of prompt: where it is from, who wrote it, under which license."""
+
+    source: str
+    origin: str
+    license: str | None
+    prompts: int
+    """Planned prompts."""
+    asked: int
+    rows: int
+    """Exported rows."""
+    characters: int
+    """Characters of prompt text in the exported rows."""
+
+
+class Composition(Frozen):
+    """Who wrote what is exported."""
+
+    origins: tuple[Origin, ...]
+    answer_characters: int
+    """Characters of answers in the exported rows, every one written by a model."""
+    human_prompt_share: float | None
+    """Share of the exported rows whose prompt people wrote."""
+    human_trained_share: float | None
+    """Share of the text that loss applies to that people wrote: 0 as long as every answer is a model's."""
+
+
+class Spend(Frozen):
+    """What became of calls, tokens and dollars; all fates together are the table of calls."""
+
+    fate: str
+    """The rule that decided about its sample, `kept` among them; `no_sample` where no sample stands on the call."""
+    calls: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    retries: int
+    """Attempts beyond the first of each call."""
+
+
+class ShownGrade(Frozen):
+    """What one grader said."""
+
+    grader: str
+    passed: bool | None
+    reason: str
+    extracted: str | None
+
+
+class ShownSample(Frozen):
+    """One sample, as the page shows it."""
+
+    index: int
+    status: str
+    accepted: bool | None
+    rule: str | None
+    text: str
+    characters: int
+    """Length of the whole text; what is shown may be cut."""
+    output_tokens: int | None
+    grades: tuple[ShownGrade, ...]
+
+
+class Shown(Frozen):
+    """One prompt with its samples side by side."""
+
+    kind: Literal["some_accepted", "none_accepted", "all_accepted"]
+    prompt_id: str
+    source_id: str
+    prompt: str
+    reference: str | None
+    samples: tuple[ShownSample, ...]
+    more: int
+    """Samples that are not shown."""
+
+
+class Report(Frozen):
+    """Everything that the page shows."""
+
+    gristmill: str
+    name: str
+    recipe_id: str
+    status: str
+    error: str | None
+    settings: Settings
+    headline: Headline
+    funnel: tuple[FunnelStage, ...]
+    models: tuple[Share, ...]
+    difficulty: Difficulty
+    by_index: tuple[Share, ...]
+    lengths: Lengths
+    composition: Composition
+    spend: tuple[Spend, ...]
+    shown: tuple[Shown, ...]

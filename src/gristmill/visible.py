@@ -1,0 +1,19 @@
+"""Text that came from a model or a file, made safe to look at.
+
+Such text is hostile: escape sequences could retitle a window or hide a line, bidirectional controls could show another answer
+than the one that was graded. Wherever it is shown, in a terminal or on a page, these characters are spelled out. The trade-off:
+scripts that need zero-width joiners show them as codes; nothing is hidden, which matters more here.
+"""
+
+from __future__ import annotations
+
+import re
+
+_HOSTILE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def safe(text: str) -> str:
+    """Return text with control, bidirectional and zero-width characters spelled out; newlines and tabs stay."""
+    return _HOSTILE.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text)

@@ -1,0 +1,42 @@
+"""What tests of several rooms share: one demo run, made once however many workers there are."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import filelock
+import pytest
+
+MAIN = "import sys; sys.argv = ['gristmill', {words}]; from gristmill.cli.main import main; main()"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which `gristmill demo` ran without a network and without a key, with `demo.json` about the process."""
+    shared = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
+    folder = shared / "demo"
+    with filelock.FileLock(f"{folder}.lock"):
+        if not (folder / "demo.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            _run_demo(folder)
+    return folder
+
+
+def _run_demo(folder: Path) -> None:
+    alone = ["unshare", "--map-root-user", "--net"] if sys.platform == "linux" and shutil.which("unshare") else []
+    environment = {name: value for name, value in os.environ.items() if not name.endswith(("_KEY", "_KEYS", "_proxy", "_PROXY"))}
+    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [*alone, sys.executable, "-c", MAIN.format(words="'demo'")], cwd=folder, env=environment, stdout=out, stderr=err
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    content = {"code": process.returncode, "peak_bytes": peak, "cpu_s": usage.ru_utime + usage.ru_stime, "alone": bool(alone)}
+    (folder / "demo.json").write_text(json.dumps(content))
