@@ -81,4 +81,4 @@ def test_an_unknown_bench_is_named() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-m", "bench", "speed"], capture_output=True, text=True, cwd=root, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip() == "there is no bench speed: name some of startup, per_sample, scale, or none for all"
+    assert done.stderr.strip() == "there is no bench speed: name some of startup, demo, per_sample, scale, or none for all"
