@@ -1,4 +1,4 @@
-"""`python -m bench [--json] [startup] [demo] [per_sample] [scale]`: run the benches and print one table."""
+"""`python -m bench [--json] [NAME …]`: run the benches of these names, or all of them, and print one table."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import demo, per_sample, scale, startup
+from bench import demo, limited, overnight, per_sample, scale, startup, transport
 from bench.measure import Figure
 
-BENCHES = {"startup": startup.figures, "demo": demo.figures, "per_sample": per_sample.figures, "scale": scale.figures}
+ALL = {
+    "startup": startup,
+    "demo": demo,
+    "transport": transport,
+    "limited": limited,
+    "overnight": overnight,
+    "per_sample": per_sample,
+    "scale": scale,
+}
+BENCHES = {name: bench.figures for name, bench in ALL.items()}
 HEAD = f"{'figure':<36}{'ours':>12}{'floor':>12}{'x':>7}  {'goal':<10}{'':<8}floor is"
 
 

@@ -54,6 +54,8 @@ class Ran(NamedTuple):
     """Calls."""
     stages: dict[str, float]
     """Seconds of CPU by stage."""
+    generate_s: float
+    """Seconds of wall time that sampling and grading took."""
 
 
 def question(number: int) -> str:
@@ -61,8 +63,8 @@ def question(number: int) -> str:
     return f"Question {number}: which letter is it? " + "A few words that make it as long as a real question is. " * 3
 
 
-def write_recipe(folder: Path, prompts: int, script: dict[str, Any] | None = None) -> Path:
-    """Write a recipe with numbered prompts, a scripted teacher, and one plain sample per prompt."""
+def write_recipe(folder: Path, prompts: int, script: dict[str, Any] | None = None, teacher: dict[str, Any] | None = None) -> Path:
+    """Write a recipe with numbered prompts, a scripted teacher or another, and one plain sample per prompt."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "prompts.jsonl").open("w") as stream:
         for number in range(prompts):
@@ -70,7 +72,7 @@ def write_recipe(folder: Path, prompts: int, script: dict[str, Any] | None = Non
     content: dict[str, Any] = {
         "name": "bench",
         "prompts": {"path": "prompts.jsonl", "reference": "reference", "origin": "template"},
-        "teacher": {"address": "scripted:", "script": {**SCRIPT, **(script or {})}, "limits": {"in_flight": 64}},
+        "teacher": teacher or {"address": "scripted:", "script": {**SCRIPT, **(script or {})}, "limits": {"in_flight": 64}},
         "prompt": {"template": "plain", "answer_format": "literal"},
         "sampling": {"want": None, "n": 1, "temperature": 0.7},
         "grade": "exact",

@@ -21,6 +21,8 @@ from gristmill.engine.generate import Generation
 
 CPU: dict[str, float] = {}
 """Seconds of CPU by stage."""
+WALL = {"generate": 0.0}
+"""Seconds of wall time."""
 
 
 class TimedGeneration(Generation):
@@ -28,9 +30,10 @@ class TimedGeneration(Generation):
 
     async def run(self) -> None:
         """Run, and note the CPU that it took."""
-        began = time.process_time()
+        began, wall = time.process_time(), time.perf_counter()
         await super().run()
         CPU["generate"] = time.process_time() - began
+        WALL["generate"] = time.perf_counter() - wall
         CPU["writer"] = sum(thread_cpu(thread) for thread in threading.enumerate() if thread.name == "ledger-writer")
 
 
@@ -83,6 +86,7 @@ def main() -> None:
                 "peak_mb": peak_mb(),
                 "made": summary.content["calls"]["made"],
                 "stages": CPU,
+                "generate_s": WALL["generate"],
             }
         )
     )

@@ -15,6 +15,12 @@ import pytest
 MAIN = "import sys; sys.argv = ['gristmill', {words}]; from gristmill.cli.main import main; main()"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _limits_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what runs learn of servers' limits out of the user's folder: the next test may have the same port."""
+    os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("runtime"))
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which `gristmill demo` ran without a network and without a key, with `demo.json` about the process."""

@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import ssl
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,7 +25,10 @@ class Arrived(NamedTuple):
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any]
+    """The JSON in it; empty where it is none."""
     raw: bytes
+    query: str = ""
+    method: str = "POST"
 
 
 class Answer(NamedTuple):
@@ -47,7 +51,14 @@ class Never(NamedTuple):
     """No answer at all."""
 
 
-Reaction = Answer | Raw | Never
+class Stream(NamedTuple):
+    """A body that comes piece by piece, until it ends or nobody reads it any more."""
+
+    pieces: Iterable[bytes]
+    headers: Mapping[str, str] = {"content-type": "text/event-stream"}
+
+
+Reaction = Answer | Raw | Never | Stream
 Script = Callable[[Arrived], Reaction]
 
 
@@ -77,11 +88,14 @@ class Server:
     answer: Script
     requests: list[Arrived] = field(default_factory=list[Arrived])
     port: int = 0
+    tls: ssl.SSLContext | None = None
+    left: threading.Event = field(default_factory=threading.Event)
+    """Set once a client went away in the middle of a stream."""
 
     @property
     def origin(self) -> str:
         """Return scheme, host and port."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
@@ -90,8 +104,9 @@ class Server:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Keep a request and answer it."""
-        raw = await request.read()
-        arrived = Arrived(request.path, dict(request.headers), json.loads(raw) if raw else {}, raw)
+        raw = await request.content.read()
+        content: dict[str, Any] = json.loads(raw) if raw and not request.content_type.startswith("multipart/") else {}
+        arrived = Arrived(request.path, dict(request.headers), content, raw, request.query_string, request.method)
         self.requests.append(arrived)
         reaction = self.answer(arrived)
         if isinstance(reaction, Never):
@@ -104,15 +119,29 @@ class Server:
                 transport.abort()
             transport.close()
             return web.Response()
+        if isinstance(reaction, Stream):
+            return await self._streamed(request, reaction)
         assert isinstance(reaction, Answer)
         body = reaction.body if isinstance(reaction.body, bytes) else json.dumps(reaction.body).encode()
         return web.Response(status=reaction.status, body=body, headers={"content-type": "application/json", **reaction.headers})
 
+    async def _streamed(self, request: web.BaseRequest, stream: Stream) -> web.StreamResponse:
+        response = web.StreamResponse(headers=stream.headers)
+        await response.prepare(request)
+        try:
+            for piece in stream.pieces:
+                await response.write(piece)
+                await asyncio.sleep(0)
+            await response.write_eof()
+        except ConnectionError:
+            self.left.set()
+        return response
+
 
 @contextlib.contextmanager
-def serving(answer: Script = echo) -> Generator[Server]:
-    """Run a server in a thread until the block ends."""
-    server = Server(answer)
+def serving(answer: Script = echo, tls: ssl.SSLContext | None = None, port: int = 0) -> Generator[Server]:
+    """Run a server in a thread until the block ends, on a free port unless one is given."""
+    server = Server(answer, tls=tls)
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
@@ -120,7 +149,7 @@ def serving(answer: Script = echo) -> Generator[Server]:
     async def serve() -> None:
         runner = web.ServerRunner(web.Server(server.handle), shutdown_timeout=0.05)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls, reuse_address=True)
         await site.start()
         server.port = runner.addresses[0][1]
         ready.set()

@@ -13,12 +13,14 @@ from gristmill.engine import describing
 from gristmill.engine.opening import Opening
 from gristmill.engine.planning import Plan, make_plan
 from gristmill.engine.previewing import preview as preview_plan
+from gristmill.engine.probing import probe as probe_plan
 from gristmill.engine.run import run as run_plan
 from gristmill.errors import InputError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.grading.registry import GRADERS
 from gristmill.recipe.load import Loaded, load_recipe
 from gristmill.recipe.model import Recipe
+from gristmill.sending.spending import is_paid as recipe_is_paid
 from gristmill.store.reader import Reader
 from gristmill.store.rundir import RunFolder
 from gristmill.tasks.registry import TASKS
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
     from gristmill.engine.opening import Until
     from gristmill.engine.summary import Summary
     from gristmill.registry import Shelf
+    from gristmill.teachers.addresses import Environment
     from gristmill.teachers.serving import Served
 
 __all__ = [
-    "Loaded", "Opening", "Plan", "catalogue", "checkup", "earlier", "load", "plan", "preview", "recipe_schema", "run",
-    "run_folder", "serve", "stage", "status",
+    "Loaded", "Opening", "Plan", "catalogue", "checkup", "earlier", "is_paid", "load", "plan", "preview", "probe",
+    "recipe_schema", "run", "run_folder", "serve", "stage", "status",
 ]  # fmt: skip
 
 
@@ -106,6 +109,11 @@ def status(folder: str | Path) -> dict[str, Any]:
     return RunFolder(Path(folder)).read_status()
 
 
+def is_paid(recipe: Plan) -> bool:
+    """Return whether any teacher of a plan costs money by tokens: its price is known, or it is a hosted provider's."""
+    return recipe_is_paid(recipe.recipe, recipe.endpoints)
+
+
 def preview(recipe: Plan, folder: RunFolder, opening: Opening, count: int = 5) -> dict[str, Any]:
     """Make the first samples of a plan in at most `count` calls and return them with their grades.
 
@@ -113,6 +121,20 @@ def preview(recipe: Plan, folder: RunFolder, opening: Opening, count: int = 5) -
         GristmillError: for the user's mistakes and outside reasons.
     """
     return preview_plan(recipe, folder, opening, count)
+
+
+def probe(recipe: Plan, environment: Environment, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Ask each teacher of a plan once, with a tiny prompt and the real parameters; it is not recorded anywhere.
+
+    Args:
+        recipe: The plan.
+        environment: Variables, and which key may go where.
+        say: Told what is waited for.
+
+    Returns:
+        For each teacher what came back, or its `error` in the provider's words.
+    """
+    return probe_plan(recipe, environment, say)
 
 
 def stage(name: str) -> Until:

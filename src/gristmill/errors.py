@@ -7,6 +7,7 @@ GristmillError            .fix: what to do next · .exit_code: what the shell se
 │   └── SourceError       a data file that cannot be read at all
 ├── NothingAccepted  5    every sample was tried and none passed
 ├── Stopped          6    an outside reason; run again to go on
+│   ├── BudgetReached 4   the budget does not allow the next call
 │   ├── TeacherDown       the teacher refuses or every call fails
 │   ├── LedgerError       disk full, page damaged, locked, newer version, network disk
 │   └── GradingStopped    too many samples could not be graded
@@ -57,6 +58,12 @@ class Stopped(GristmillError):
     """An outside reason stopped the run; what was recorded stays, and running again goes on."""
 
     exit_code = 6
+
+
+class BudgetReached(Stopped):
+    """The budget does not allow the next call; what was recorded stays, and a higher budget goes on."""
+
+    exit_code = 4
 
 
 class TeacherDown(Stopped):

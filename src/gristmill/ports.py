@@ -13,15 +13,16 @@ from typing import Any, Literal, NamedTuple, Protocol
 from pydantic import JsonValue
 
 from gristmill.messages import Frozen, Message
-from gristmill.records import Prompt, Reply, Request, Sample, Sampling, TeacherIdentity, Verdict
+from gristmill.records import Pace, Prompt, Reply, Request, Sample, Sampling, TeacherIdentity, Verdict
 
-FaultKind = Literal["transient", "permanent", "fatal", "exhausted"]
+FaultKind = Literal["transient", "limited", "permanent", "fatal", "exhausted"]
 
 
 class TeacherFault(Exception):
     """An exchange that brought no well-formed reply.
 
-    `transient` may be tried again; `permanent` ends this request (the row says why); `fatal` ends the run: nothing else
+    `transient` may be tried again; `limited` too, as soon as the server takes more: it wants fewer requests from everybody, not
+    this one less; `permanent` ends this request (the row says why); `fatal` ends the run: nothing else
     would succeed either (a wrong key, an unknown model); `exhausted` ends the prompt: a recorded teacher has no further
     completion of it.
     """
@@ -34,7 +35,7 @@ class TeacherFault(Exception):
         code: str,
         evidence: bytes = b"",
         possibly_billed: bool = False,
-        retry_after_s: float | None = None,
+        pace: Pace | None = None,
     ) -> None:
         super().__init__(message)
         self.kind: FaultKind = kind
@@ -42,7 +43,8 @@ class TeacherFault(Exception):
         """A short word for the tables: `http_429`, `reset`, `timeout`, `malformed`, …"""
         self.evidence = evidence
         self.possibly_billed = possibly_billed
-        self.retry_after_s = retry_after_s
+        self.pace = pace
+        """How the provider wants to be asked from now on."""
 
 
 class Parked(BaseException):

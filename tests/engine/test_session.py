@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.engine.dispatch import CallRefused, Dispatcher
 from gristmill.engine.opening import SystemClock
 from gristmill.engine.session import Diverged, Door, SampleSession, framed
-from gristmill.engine.stopping import StopSwitch
 from gristmill.ids import content_id
 from gristmill.messages import user
 from gristmill.ports import AmbiguousCall, Parked
+from gristmill.pricing.budget import Budget, Caps
 from gristmill.records import Prompt, Sampling
+from gristmill.sending.dispatch import CallRefused, Dispatcher
+from gristmill.sending.gate import Bounds, Gate
+from gristmill.sending.sharing import Shared
+from gristmill.sending.spending import Meter, Purse, Rates
+from gristmill.sending.stopping import StopSwitch
 from gristmill.store.ledger import Ledger
 from gristmill.teachers.scripted import Script, ScriptedTeacher
 
@@ -29,8 +33,11 @@ async def opened(path: Path, script: Script | None = None) -> AsyncGenerator[tup
     """Open a door with a scripted teacher on the ledger in `path`."""
     ledger = Ledger(path / "l.sqlite")
     switch = StopSwitch()
-    teacher = ScriptedTeacher(script or Script())
-    dispatcher = Dispatcher(teacher, ledger, switch, SystemClock(), in_flight=8, attempts=2)
+    teacher, clock = ScriptedTeacher(script or Script()), SystemClock()
+    purse = Purse(Budget(Caps()), switch, clock)
+    meter = Meter(Rates(), purse, clock, bills=True)
+    gate = Gate(Bounds(8), Shared(None), switch, clock)
+    dispatcher = Dispatcher(teacher, ledger, switch, meter=meter, gate=gate, attempts=2)
     try:
         yield (
             Door(
@@ -41,7 +48,8 @@ async def opened(path: Path, script: Script | None = None) -> AsyncGenerator[tup
                 seed=0,
                 context=1,
                 switch=switch,
-                clock=SystemClock(),
+                clock=clock,
+                purse=purse,
             ),
             dispatcher,
         )

@@ -57,7 +57,7 @@ ADDED = [
     ("seed: 1.5", "5:1", "fractional part, got 1.5", "gristmill schema"),
     ("export: [mesages]", "5:10", "there is no export format `mesages`", "Did you mean `messages`?"),
     ("task: reasonning", "5:1", "there is no task `reasonning`", "Did you mean `reasoning`?"),
-    ("task: {reasoning: {steps: 1}}", "5:20", "there is no key `task.reasoning.steps`", "It takes no keys."),
+    ("task: {reasoning: {steps: 1}}", "5:20", "there is no key `task.reasoning.steps`", "Known keys here: thinking."),
     ("export:\n  - messages: {thinking: inlin}", "6:16", "'inline' or 'drop', got 'inlin'", ""),
     ("prompt: {template: boxd@1}", "5:1", "there is no template `boxd@1`", "Did you mean `boxed@1`?"),
     ("prompt: {template: mine.jinja}", "5:1", "there is no template file", "relative to the recipe"),

@@ -34,7 +34,7 @@ def verdict(sample: dict[str, Any]) -> bool | None:
     return None if sample["rule"] in (None, "ungraded", "not_wanted") else sample["rule"] != "failed"
 
 
-@pytest.fixture(scope="module", params=["scripted", "levels", "faults", "builtin"])
+@pytest.fixture(scope="module", params=["scripted", "levels", "faults", "builtin", "priced"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run: with a target and repeats, with levels, with faults, with the built-in model."""
     if request.param == "builtin":
@@ -47,6 +47,11 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             "select": {"per_prompt": 2},
         }
         path = recipe(folder, prompts=60, **changes)
+    elif request.param == "priced":
+        script = {"answers": ["A", "B" * 60, "A", "B"], "transient": 0.1}
+        teacher = {"address": "scripted:", "script": script, "price": {"input": 3.0, "output": 40.0}}
+        sampling = {"want": 2, "max_attempts": 6, "temperature": 0.7, "max_tokens": 40}
+        path = recipe(folder, prompts=60, teacher=teacher, sampling=sampling, target={"rows": 40}, budget={"usd": 9.0})
     elif request.param == "levels":
         path = recipe(folder, prompts=1)
         rows = [{"prompt": f"PID{n:07d}?", "reference": "A", "level": ["easy", "hard", 3][n % 3]} for n in range(50)]
@@ -73,7 +78,8 @@ def test_headline_and_indexes(made: Path, report: Report) -> None:
     summary = json.loads((made / "summary.json").read_text())
     assert head.rows_exported == summary["exported"] == sum(sample["kept"] for sample in samples)
     assert (head.acceptance.passed, head.acceptance.n) == (summary["acceptance"]["passed"], summary["acceptance"]["graded"])
-    assert (head.output_tokens, head.cost_usd) == (summary["tokens"]["output"], summary["cost_usd"])
+    assert head.output_tokens == summary["tokens"]["output"]
+    assert head.cost_usd == (None if summary["cost_usd"] is None else pytest.approx(summary["cost_usd"], abs=1e-9))
     for share in report.by_index:
         here = [sample for sample in graded if str(sample["sample_index"]) == share.label]
         assert (share.passed, share.n) == (sum(verdict(sample) is True for sample in here), len(here))
@@ -148,6 +154,22 @@ def test_spending_adds_up_to_the_calls(made: Path, report: Report) -> None:
             assert part.calls == rules[part.fate]
     costs = [call["cost_usd"] for call in calls if call["finish"] is not None]
     assert report.headline.cost_usd == (None if None in costs else pytest.approx(sum(costs)))
+
+
+def test_dollars_by_what_they_were_for_add_up_to_the_cent(made: Path, report: Report) -> None:
+    """Parts to fates, fates to the bill, both to the table of calls; what may have been billed for nothing is apart."""
+    calls = table(made, "calls")
+    for part in report.spend:
+        if part.cost_usd is not None:
+            assert sum(part.parts.model_dump().values()) == pytest.approx(part.cost_usd, abs=1e-9)
+    if report.headline.cost_usd is not None:
+        assert sum(part.cost_usd or 0 for part in report.spend) == pytest.approx(
+            sum(call["cost_usd"] or 0 for call in calls), abs=1e-9
+        )
+    for column, name in (("cost_input_usd", "input"), ("cost_output_usd", "output"), ("cost_reasoning_usd", "reasoning")):
+        total = sum(call[column] or 0 for call in calls)
+        assert sum(part.parts.model_dump()[name] for part in report.spend) == pytest.approx(total, abs=1e-9)
+    assert sum(part.reserved_usd for part in report.spend) == pytest.approx(sum(call["reserved_usd"] or 0 for call in calls))
 
 
 def test_composition(made: Path, report: Report) -> None:

@@ -89,7 +89,8 @@ def test_the_page_has_the_numbers_of_the_json(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_and_runs_nothing(tmp_path: Path) -> None:
-    page = draw_page(made(tmp_path))
+    report = made(tmp_path)
+    page = draw_page(report)
     tags = Shape(page).tags
     names = {tag for tag, _ in tags}
     assert not names & {"script", "link", "img", "iframe", "object", "embed", "form", "video", "base", "a"}
@@ -98,7 +99,7 @@ def test_the_page_needs_nothing_and_runs_nothing(tmp_path: Path) -> None:
     assert "default-src 'none'" in page
     assert not re.search(r"url\((?!#)", page)
     assert "@import" not in page
-    assert not re.search(r"\b20\d\d-\d\d-\d\d\b", page)
+    assert not re.search(r"\b20\d\d-\d\d-\d\d\b", page.replace(report.prices, ""))
 
 
 def hostile(value: Any, key: str = "") -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.errors import LedgerError
+from gristmill.recipe.model import SourceSpec
+from gristmill.sources.rows import RowSource
 from gristmill.store import schema
 from gristmill.store.ledger import Ledger
 from gristmill.store.packing import pack_ids, unpack_ids
+from gristmill.store.prompts import index_prompts
 
 
 def test_a_text_is_stored_once(tmp_path: Path) -> None:
@@ -71,10 +75,40 @@ def test_an_older_ledger_is_brought_forward_on_a_copy(tmp_path: Path) -> None:
 
     ledger = Ledger(path, version=schema.VERSION + 1, migrations={schema.VERSION: add_column})
     assert ledger.query("SELECT note FROM samples").fetchall() == []
-    assert ledger.notes == [f"the ledger was brought from version 1 to 2; the earlier one is l.v{schema.VERSION}"]
+    now, then = schema.VERSION + 1, schema.VERSION
+    assert ledger.notes == [f"the ledger was brought from version {then} to {now}; the earlier one is l.v{then}"]
     ledger.close()
-    with sqlite3.connect(tmp_path / "l.v1") as old:
+    with sqlite3.connect(tmp_path / f"l.v{then}") as old:
         assert "note" not in {row[1] for row in old.execute("PRAGMA table_info(samples)")}
+
+
+def first_version(path: Path) -> None:
+    """Make an empty ledger of version 1."""
+    Ledger(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP INDEX attempts_in")
+        db.execute("DROP TABLE batches")
+        for table, column in (
+            ("attempts", "reserved_usd"), ("attempts", "reserved_tokens"), ("attempts", "batch"), ("prompts", "prefix"),
+        ):  # fmt: skip
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("PRAGMA user_version=1")
+
+
+def test_the_first_version_becomes_this_one(tmp_path: Path) -> None:
+    """After its migrations it has the tables and columns of a new ledger, in the same order."""
+    first_version(tmp_path / "old.sqlite")
+    Ledger(tmp_path / "old.sqlite").close()
+    Ledger(tmp_path / "new.sqlite").close()
+    shapes: list[dict[str, list[str]]] = []
+    for name in ("old", "new"):
+        with sqlite3.connect(tmp_path / f"{name}.sqlite") as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+            names = [
+                row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'index') ORDER BY name")
+            ]
+            shapes.append({name: [row[1] for row in db.execute(f"PRAGMA table_info({name})")] for name in names})
+    assert shapes[0] == shapes[1]
 
 
 def test_a_failed_migration_leaves_the_ledger(tmp_path: Path) -> None:
@@ -87,7 +121,7 @@ def test_a_failed_migration_leaves_the_ledger(tmp_path: Path) -> None:
         raise sqlite3.OperationalError("no")
 
     with pytest.raises(LedgerError):
-        Ledger(path, version=2, migrations={1: fail})
+        Ledger(path, version=schema.VERSION + 1, migrations={schema.VERSION: fail})
     ledger = Ledger(path)
     assert ledger.query("SELECT count(*) FROM sqlite_schema WHERE name='half'").fetchone() == (0,)
     ledger.close()
@@ -128,3 +162,22 @@ def test_a_failed_write_is_told_to_everyone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "l.sqlite") as db:
         assert db.execute("SELECT count(*) FROM events").fetchone()[0] >= 2
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_prompts_with_a_long_beginning_in_common_stand_side_by_side(tmp_path: Path) -> None:
+    """So that a provider's cache is still warm; short prompts keep the order of their own hash."""
+    documents = {name: f"Document {name}. " + f"It says {name} again and again. " * 200 for name in "abcde"}
+    rows = [{"prompt": f"{documents[name]}\nQuestion {n}?"} for n in range(12) for name in documents]
+    rows += [{"prompt": f"A short question {n}?"} for n in range(40)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    ledger = Ledger(tmp_path / "l.sqlite")
+    index_prompts(ledger, [RowSource(SourceSpec(path="p.jsonl"), tmp_path / "p.jsonl")], 3)
+    order = [
+        ledger.json(body)["messages"][0]["content"].partition(".")[0]
+        for (body,) in ledger.query("SELECT p.body FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY l.position")
+    ]
+    assert len(order) == 100
+    for name in documents:
+        places = [place for place, text in enumerate(order) if text == f"Document {name}"]
+        assert places == list(range(places[0], places[0] + 12))
+    ledger.close()

@@ -11,7 +11,7 @@ from gristmill.ids import content_id, seed_for
 from gristmill.messages import user
 from gristmill.ports import TeacherFault
 from gristmill.records import Reply, Request, Sampling, TeacherIdentity
-from gristmill.teachers.http import HttpTeacher
+from gristmill.teachers.http import HttpTeacher, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,14 @@ def fault_of(teacher: Teacher, request: Request) -> TeacherFault:
     return caught.value
 
 
-def http(url: str, *, key: str | None = None, timeout_s: float = 20.0, headers: Mapping[str, str] | None = None) -> HttpTeacher:
-    """Return an HTTP teacher at a URL."""
-    return HttpTeacher(url, IDENTITY, key=key, timeout_s=timeout_s, extra_headers=headers)
+def http(
+    url: str,
+    *,
+    key: str | None = None,
+    timeout_s: float = 20.0,
+    headers: Mapping[str, str] | None = None,
+    api: str = "chat",
+    stream: bool | None = False,
+) -> HttpTeacher:
+    """Return an HTTP teacher at a URL; nothing is streamed unless it is asked for."""
+    return HttpTeacher(Server(url, api, key, timeout_s=timeout_s, headers=headers or {}), IDENTITY, stream=stream)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 from tests.servers import serving
 from tests.teachers.asking import KEY, a_request, ask
 
 from gristmill.errors import InputError
 from gristmill.recipe.model import TeacherSpec
-from gristmill.teachers.addresses import Endpoint, Environment, endpoint, key_for, open_teacher
+from gristmill.teachers.addresses import PROVIDERS, Endpoint, Environment, endpoint, key_for, open_teacher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,34 @@ def place(address: str, **fields: Any) -> Endpoint:
         (
             {"address": "https://h/v1", "model": "m", "key_env": "VLLM_KEY"},
             Endpoint("http", "https://h/v1", "m", "VLLM_KEY"),
+        ),
+        ({"address": "vllm:http://g:1/v1"}, Endpoint("vllm", "http://g:1/v1", "", None)),
+        ({"address": "sglang:http://g:1/v1"}, Endpoint("sglang", "http://g:1/v1", "", None)),
+        (
+            {"address": "openai:gpt-5", "api": "responses"},
+            Endpoint("openai", "https://api.openai.com/v1", "gpt-5", "OPENAI_API_KEY", "responses"),
+        ),
+        (
+            {"address": "anthropic:claude-sonnet-4-5"},
+            Endpoint("anthropic", "https://api.anthropic.com/v1", "claude-sonnet-4-5", "ANTHROPIC_API_KEY", "messages"),
+        ),
+        (
+            {"address": "deepseek:deepseek-reasoner"},
+            Endpoint("deepseek", "https://api.deepseek.com", "deepseek-reasoner", "DEEPSEEK_API_KEY"),
+        ),
+        (
+            {"address": "openrouter:qwen/qwen3-8b:free"},
+            Endpoint("openrouter", "https://openrouter.ai/api/v1", "qwen/qwen3-8b:free", "OPENROUTER_API_KEY"),
+        ),
+        (
+            {"address": "together:Qwen/Qwen3-8B"},
+            Endpoint("together", "https://api.together.ai/v1", "Qwen/Qwen3-8B", "TOGETHER_API_KEY"),
+        ),
+        ({"address": "ollama:qwen3:8b"}, Endpoint("ollama", "http://127.0.0.1:11434/v1", "qwen3:8b", None)),
+        ({"address": "http://h/v1", "model": "m", "api": "messages"}, Endpoint("http", "http://h/v1", "m", None, "messages")),
+        (
+            {"address": "azure:https://r.openai.azure.com/openai/v1", "model": "my-deployment"},
+            Endpoint("azure", "https://r.openai.azure.com/openai/v1", "my-deployment", "AZURE_OPENAI_API_KEY"),
         ),
     ],
 )
@@ -106,3 +135,63 @@ def test_an_allowed_key_arrives_and_nothing_else_does(tmp_path: Path) -> None:
 def test_a_script_that_is_wrong_says_where(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="wrong at `transient`"):
         open_teacher(TeacherSpec(address="scripted:", script={"transient": 2}), tmp_path, Environment({}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"address": "anthropic:c", "api": "chat"}, "anthropic does not speak `api: chat`"),
+        ({"address": "deepseek:d", "api": "messages"}, "deepseek does not speak"),
+        ({"address": "azure:https://r.openai.azure.com/openai/v1"}, "does not say which model"),
+        ({"address": "http://h/v1"}, "does not say which model"),
+        ({"address": "sglang:g:1/v1"}, "must begin with http"),
+        ({"address": "ollama:"}, "names no model"),
+        ({"address": "anthropc:c"}, "is not known"),
+    ],
+)
+def test_an_address_that_cannot_be_used_says_why(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        endpoint(TeacherSpec(**fields))
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("name", [name for name, provider in PROVIDERS.items() if provider.key_env])
+def test_each_providers_key_goes_to_its_own_host_and_to_no_other(name: str) -> None:
+    variable = str(PROVIDERS[name].key_env)
+    person = Environment({variable: KEY})
+    assert key_for(place(f"{name}:m"), person) == KEY
+    for other in {*PROVIDERS} - {name}:
+        with pytest.raises(InputError, match=f"would send the key in {variable}"):
+            key_for(place(f"{other}:m", key_env=variable), person)
+
+
+def test_a_key_for_azure_needs_the_persons_word_since_the_recipe_names_the_host() -> None:
+    there = place("azure:https://r.openai.azure.com/openai/v1", model="d")
+    with pytest.raises(InputError, match=r"would send the key in AZURE_OPENAI_API_KEY to r\.openai\.azure\.com"):
+        key_for(there, Environment({"AZURE_OPENAI_API_KEY": KEY}))
+    allowed = frozenset({("AZURE_OPENAI_API_KEY", "r.openai.azure.com")})
+    assert key_for(there, Environment({"AZURE_OPENAI_API_KEY": KEY}, allowed)) == KEY
+
+
+def test_azure_gets_its_own_header_and_the_query_stays_behind_the_path(tmp_path: Path) -> None:
+    with serving() as server:
+        address = f"azure:{server.origin}/openai/deployments/d?api-version=2024-10-21"
+        spec = TeacherSpec(address=address, model="d", key_env="VLLM_KEY")
+        ask(open_teacher(spec, tmp_path, Environment(VARIABLES, frozenset({("VLLM_KEY", "127.0.0.1")}))), a_request())
+        (arrived,) = server.requests
+    headers = {name.lower(): value for name, value in arrived.headers.items()}
+    assert headers["api-key"] == "vk"
+    assert "authorization" not in headers
+    assert arrived.path == "/openai/deployments/d/chat/completions"
+    assert arrived.query == "api-version=2024-10-21"
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(None, 0.0), ("90s", 90.0), ("20m", 1200.0), ("1.5h", 5400.0)])
+def test_how_long_a_server_is_waited_for(given: str | None, seconds: float) -> None:
+    assert TeacherSpec(address="vllm:http://g/v1", wait_for=given).wait_s == seconds
+
+
+@pytest.mark.parametrize("given", ["20", "m", "-5m", "20 minutes", "1e9h"])
+def test_a_duration_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(ValidationError):
+        TeacherSpec(address="vllm:http://g/v1", wait_for=given)

@@ -12,7 +12,8 @@ from tests.servers import Answer, Never, Raw, Reaction, completion, serving
 from tests.teachers.asking import KEY, a_request, ask, fault_of, http
 
 from gristmill.ports import TeacherFault
-from gristmill.teachers import http as http_module
+from gristmill.records import Allowance, Pace
+from gristmill.teachers import transport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ def said(text: str) -> dict[str, Any]:
     [
         (400, "permanent"),
         (401, "fatal"),
+        (402, "fatal"),
         (403, "fatal"),
         (404, "fatal"),
         (405, "fatal"),
@@ -42,7 +44,7 @@ def said(text: str) -> dict[str, Any]:
         (409, "transient"),
         (413, "permanent"),
         (422, "permanent"),
-        (429, "transient"),
+        (429, "limited"),
         (500, "transient"),
         (502, "transient"),
         (503, "transient"),
@@ -58,16 +60,25 @@ def test_a_status_says_whether_trying_again_makes_sense(status: int, kind: str) 
     assert not fault.possibly_billed
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"), [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("soon", None)]
-)
-def test_retry_after(header: str, seconds: float | None) -> None:
-    assert fault_from(Answer(429, said("slow"), {"retry-after": header})).retry_after_s == seconds
+@pytest.mark.parametrize("code", ["insufficient_quota", "billing_not_active", "model_not_found"])
+@pytest.mark.parametrize("field", ["code", "type"])
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_what_meets_every_request_alike_is_fatal_whatever_the_status(status: int, field: str, code: str) -> None:
+    fault = fault_from(Answer(status, {"error": {"message": "You exceeded your current quota", field: code}}))
+    assert (fault.kind, str(fault)) == ("fatal", f"HTTP {status}: You exceeded your current quota")
 
 
-@pytest.mark.parametrize("header", ["nan", "inf", "1e999"])
-def test_a_retry_after_that_never_comes_is_left_to_the_backoff(header: str) -> None:
-    assert fault_from(Answer(503, said("slow"), {"retry-after": header})).retry_after_s is None
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refusal_hands_its_headers_on(status: int) -> None:
+    fault = fault_from(Answer(status, b"busy", {"retry-after": "7", "x-ratelimit-remaining-requests": "0"}))
+    assert fault.pace == Pace(7.0, Allowance(0.0))
+
+
+def test_a_reply_hands_its_headers_on() -> None:
+    headers = {"x-ratelimit-remaining-tokens": "900", "x-ratelimit-reset-tokens": "6m0s"}
+    with serving(lambda _: Answer(200, completion(), headers)) as server:
+        (reply,) = ask(http(server.url), a_request())
+    assert reply.pace == Pace(tokens=Allowance(900.0, 360.0))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +183,7 @@ def test_nobody_there_is_passing_and_costs_nothing() -> None:
 
 @pytest.mark.parametrize("length", [b"content-length: 400000\r\n", b""])
 def test_a_huge_body_is_not_held(monkeypatch: pytest.MonkeyPatch, length: bytes) -> None:
-    monkeypatch.setattr(http_module, "MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 100_000)
     fault = fault_from(Raw(HEAD + length + b"\r\n" + b"x" * 400_000))
     assert (fault.kind, fault.code) == ("transient", "malformed")
     assert "longer than 100,000 bytes" in str(fault)
@@ -180,7 +191,7 @@ def test_a_huge_body_is_not_held(monkeypatch: pytest.MonkeyPatch, length: bytes)
 
 
 def test_a_small_body_that_unpacks_to_a_huge_one_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_module, "MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 100_000)
     fault = fault_from(Answer(200, gzip.compress(b" " * 5_000_000), {"content-encoding": "gzip"}))
     assert "longer than 100,000 bytes" in str(fault)
 
@@ -231,6 +242,6 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_huge_body_does_not_leak_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_module, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 1000)
     fault = fault_from(Raw(HEAD + b"\r\n" + KEY.encode() * 200), key=KEY)
     assert KEY.encode() not in fault.evidence

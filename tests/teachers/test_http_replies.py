@@ -11,8 +11,10 @@ from tests.servers import Answer, completion, serving
 from tests.teachers.asking import IDENTITY, KEY, a_request, ask, http
 
 from gristmill.messages import Message, ToolCall, user
-from gristmill.records import Reply, Sampling, Usage
-from gristmill.teachers.http import HttpTeacher
+from gristmill.ports import TeacherFault
+from gristmill.records import Reply, Sampling, TeacherIdentity, Usage
+from gristmill.teachers.completions import read_completions, wire_body
+from gristmill.teachers.http import HttpTeacher, Server
 
 
 def reply_to(body: Any) -> Reply:
@@ -58,7 +60,8 @@ def test_tools_formats_and_a_whole_conversation_are_sent() -> None:
     tool = {"type": "function", "function": {"name": "calc", "parameters": {"type": "object"}}}
     request = a_request(messages=messages, tools=(tool,), response_format={"type": "json_object"})
     with serving() as server:
-        teacher = HttpTeacher(server.url + "/", IDENTITY, extra_body={"chat_template_kwargs": {"enable_thinking": True}})
+        extra = {"chat_template_kwargs": {"enable_thinking": True}}
+        teacher = HttpTeacher(Server(server.url + "/"), IDENTITY, stream=False, extra_body=extra)
         ask(teacher, request)
         (arrived,) = server.requests
     assert arrived.body["tools"] == [tool]
@@ -89,7 +92,7 @@ def test_a_reply_with_everything() -> None:
         usage=Usage(input_tokens=5, output_tokens=2, cached_tokens=3, reasoning_tokens=1),
         model="served-model",
         provider_request_id="chatcmpl-1",
-        meta={"system_fingerprint": "fp_1"},
+        meta={"reasoning": "visible", "system_fingerprint": "fp_1"},
     )
 
 
@@ -99,8 +102,15 @@ def test_visible_reasoning_under_both_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("usage", [..., None, {}, {"prompt_tokens": None}, {"prompt_tokens": "5"}, [1], {"prompt_tokens": True}])
-def test_missing_or_odd_usage_is_unknown_and_never_zero(usage: Any) -> None:
-    assert reply_to(completion(usage=usage)).usage == Usage()
+def test_missing_or_odd_usage_is_estimated_and_marked(usage: Any) -> None:
+    """`2+2?` has four bytes, a token; `naïve` has six, two tokens."""
+    assert reply_to(completion("naïve", usage=usage)).usage == Usage(input_tokens=1, output_tokens=2, estimated=True)
+
+
+def test_a_count_that_is_known_is_not_estimated() -> None:
+    usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 7}}
+    expected = Usage(input_tokens=1, output_tokens=9, reasoning_tokens=7, estimated=True)
+    assert reply_to(completion(usage=usage)).usage == expected
 
 
 def test_the_cost_is_unknown_without_a_price() -> None:
@@ -161,3 +171,85 @@ def test_a_compressed_body_is_unpacked() -> None:
 def test_a_large_body_within_the_limit_is_read_whole() -> None:
     text = "x" * 3_000_000
     assert reply_to(completion(text)).message.content == text
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "thinking", "answer"),
+    [
+        ("<think>two and two</think>4", "stop", "two and two", "4"),
+        ("\n<think>\ntwo\n\nand two\n</think>\n\nIt is 4", "stop", "two\n\nand two", "It is 4"),
+        ("<think>a</think>b</think>c", "stop", "a", "b</think>c"),
+        ("<think></think>4", "stop", "", "4"),
+        ("<think>two and", "length", "two and", ""),
+        ("<think>two and", "stop", None, "<think>two and"),
+        ("two and two</think>\n4", "stop", "two and two", "4"),
+        ("a</think>b</think>c", "stop", None, "a</think>b</think>c"),
+        ("4 <think>late</think>", "stop", None, "4 <think>late</think>"),
+        ("4", "length", None, "4"),
+    ],
+)
+def test_reasoning_between_tags_at_the_start_is_reasoning(text: str, finish: str, thinking: str | None, answer: str) -> None:
+    reply = reply_to(completion(text, finish_reason=finish))
+    assert (reply.message.thinking, reply.message.content) == (thinking, answer)
+    assert reply.meta["reasoning"] == ("visible" if thinking else "none")
+
+
+def test_tags_are_text_where_the_provider_splits() -> None:
+    reply = reply_to(completion("<think>x</think>4", message={"reasoning": "mine"}))
+    assert (reply.message.thinking, reply.message.content) == ("mine", "<think>x</think>4")
+
+
+@pytest.mark.parametrize(
+    ("message", "usage", "kind"),
+    [
+        ({"reasoning_content": "all"}, {}, "visible"),
+        ({}, {"completion_tokens_details": {"reasoning_tokens": 9}}, "hidden"),
+        ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}, {}, "hidden"),
+        ({"reasoning": "some", "reasoning_details": [{"type": "reasoning.summary", "summary": "some"}]}, {}, "summary"),
+        ({"reasoning": "all", "reasoning_details": [{"type": "reasoning.text", "text": "all"}]}, {}, "visible"),
+        ({}, {"completion_tokens_details": {"reasoning_tokens": 0}}, "none"),
+    ],
+)
+def test_what_is_seen_of_the_reasoning(message: dict[str, Any], usage: dict[str, Any], kind: str) -> None:
+    assert reply_to(completion(message=message, usage=usage)).meta["reasoning"] == kind
+
+
+def test_logprobs_are_kept_where_they_come() -> None:
+    found = {"content": [{"token": "4", "logprob": -0.1}]}
+    body = completion()
+    body["choices"][0]["logprobs"] = found
+    assert reply_to(body).meta["logprobs"] == found
+    assert "logprobs" not in reply_to(completion()).meta
+
+
+def test_several_answers_in_one_body() -> None:
+    assert wire_body(a_request(), "m", 3)["n"] == 3
+    assert "n" not in wire_body(a_request(), "m")
+    body = completion("a")
+    body["choices"].append({"index": 1, "finish_reason": "length", "message": {"role": "assistant", "content": "b"}})
+    replies = read_completions(body, b"")
+    assert [(reply.message.content, reply.finish) for reply in replies] == [("a", "stop"), ("b", "length")]
+    assert [reply.usage.output_tokens for reply in replies] == [2, 0]
+    assert [reply.usage.input_tokens for reply in replies] == [5, 0]
+
+
+def test_a_refusal_in_words_is_a_refusal() -> None:
+    reply = reply_to(completion(None, message={"refusal": "I will not."}))
+    assert (reply.message.content, reply.finish) == ("I will not.", "content_filter")
+
+
+def test_another_model_than_before_ends_the_run() -> None:
+    names = iter(["a", "a", "b"])
+    with serving(lambda _: Answer(200, completion(model=next(names)))) as server, pytest.raises(TeacherFault) as caught:
+        ask(http(server.url), *(a_request(index=index) for index in range(3)))
+    assert (caught.value.kind, caught.value.code, caught.value.possibly_billed) == ("fatal", "model_changed", True)
+    assert str(caught.value) == "the server answered as `a` and now answers as `b`"
+    assert b'"4"' in caught.value.evidence
+
+
+def test_a_router_may_answer_as_whom_it_likes() -> None:
+    names = iter(["a", "b", None])
+    identity = TeacherIdentity(provider="openrouter", model="m")
+    with serving(lambda _: Answer(200, completion(model=next(names)))) as server:
+        replies = ask(HttpTeacher(Server(server.url), identity), *(a_request(index=index) for index in range(3)))
+    assert [reply.model for reply in replies] == ["a", "b", None]

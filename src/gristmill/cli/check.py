@@ -8,15 +8,19 @@ from urllib.parse import urlsplit
 from gristmill import api
 from gristmill.cli.person import environment
 from gristmill.cli.terminal import Reporter, safe
+from gristmill.errors import TeacherDown
 from gristmill.plain import as_list, as_object
 from gristmill.teachers.addresses import key_for
 
 if TYPE_CHECKING:
     from gristmill.recipe.document import Document
 
+MOST_SHOWN = 400
+"""Characters of an answer."""
 
-def check_command(recipe: str, output: str | None, allow_keys: list[str], *, as_json: bool) -> None:
-    """Resolve a recipe and print it, without a call and without a file written."""
+
+def check_command(recipe: str, output: str | None, allow_keys: list[str], *, call: bool, as_json: bool) -> None:
+    """Resolve a recipe and print it, without a file written; with `call`, ask each teacher once."""
     reporter = Reporter(as_json=as_json)
     loaded = api.load(recipe)
     plan = api.plan(loaded)
@@ -28,6 +32,7 @@ def check_command(recipe: str, output: str | None, allow_keys: list[str], *, as_
             {
                 "name": name,
                 "kind": place.kind,
+                "api": place.api,
                 "endpoint": place.target,
                 "host": urlsplit(place.target).hostname if "://" in place.target else None,
                 "model": place.model,
@@ -50,11 +55,42 @@ def check_command(recipe: str, output: str | None, allow_keys: list[str], *, as_
     lines += ["", "what goes where"]
     for teacher in teachers:
         target = teacher["host"] or "this machine alone"
+        model = safe(teacher["model"] or "the model that is served")
         key = f", key from the variable {teacher['key_variable']}" if teacher["key_variable"] else ", no key"
-        lines.append(f"  prompts → {teacher['name']}: {safe(teacher['model'])} at {safe(teacher['endpoint'])} ({target}{key})")
+        lines.append(f"  prompts → {teacher['name']}: {model} at {safe(teacher['endpoint'])} ({target}{key})")
     lines.append(f"  nothing else leaves this machine; the run is written to {content['run']}")
-    lines += ["", f"next: gristmill preview {recipe}"]
+    tried = api.probe(plan, person, reporter.say) if call else []
+    if call:
+        content["calls"] = tried
+        lines += ["", "one tiny call to each teacher; it goes through no ledger, and no run uses it"]
+        lines += [f"  {line}" for one in tried for line in _tried(one)]
+    failed = [one["name"] for one in tried if "error" in one]
+    lines += [] if failed else ["", f"next: gristmill preview {recipe}"]
     reporter.result("\n".join(lines), content)
+    if failed:
+        reporter.say(f"error: no reply from {', '.join(failed)}")
+        raise SystemExit(TeacherDown.exit_code)
+
+
+def _tried(one: dict[str, Any]) -> list[str]:
+    """Return what came back from one call, in a few lines."""
+    if "error" in one:
+        return [f"{one['name']}: {safe(one['error'])}", *([f"  {safe(one['fix'])}"] if one["fix"] else [])]
+    usage = one["usage"]
+    known = {"in": usage["input_tokens"], "out": usage["output_tokens"], "reasoning": usage["reasoning_tokens"]}
+    counts = ", ".join(f"{count} {name}" for name, count in known.items() if count is not None) or "unknown"
+    tokens = f"tokens {counts}" + (" (estimated)" if usage["estimated"] else "")
+    who = safe(one["model"] or "a model that does not say its name") + (f"@{safe(one['revision'])}" if one["revision"] else "")
+    lines = [
+        f"{one['name']}: {who} · finish {one['finish']} · {tokens} · {one['ms']:,} ms",
+        f"  reasoning {one['reasoning'] or 'unknown'}",
+    ]
+    if one["reasoning"] in ("hidden", "summary") and one["wanted"] != "answer_only":
+        lines[-1] += (
+            ": the `reasoning` task refuses such replies; `thinking: answer_only` beside the address takes the answers alone"
+        )
+    lines += [f"  limit {safe(name)}: {safe(value)}" for name, value in one["limits"].items()]
+    return [*lines, *(f"  | {safe(line)}" for line in (one["text"][:MOST_SHOWN].splitlines() or ["(no text)"]))]
 
 
 def _values(content: Any, document: Document, path: tuple[str | int, ...] = ()) -> list[tuple[str, str]]:

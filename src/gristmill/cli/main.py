@@ -60,11 +60,17 @@ def init(
 
 
 @app.command()
-def check(recipe: RecipeFile, output: Output = None, allow_key: AllowKey = None, as_json: Json = False) -> None:
-    """Resolve a recipe and show it: every value, where it came from, what goes where. Calls nothing."""
+def check(
+    recipe: RecipeFile,
+    output: Output = None,
+    call: Annotated[bool, typer.Option("--call", help="Ask each teacher once, with a tiny prompt; it is not recorded.")] = False,
+    allow_key: AllowKey = None,
+    as_json: Json = False,
+) -> None:
+    """Resolve a recipe and show it: every value, where it came from, what goes where. Calls nothing without `--call`."""
     from gristmill.cli.check import check_command
 
-    check_command(recipe, output, allow_key or [], as_json=as_json)
+    check_command(recipe, output, allow_key or [], call=call, as_json=as_json)
 
 
 @app.command()
@@ -83,6 +89,21 @@ def preview(
 
 
 @app.command()
+def pilot(
+    recipe: RecipeFile,
+    prompts: Annotated[int, typer.Option("-n", min=2, help="How many prompts, the first ones in plan order.")] = 50,
+    output: Output = None,
+    ledger_dir: LedgerDir = None,
+    allow_key: AllowKey = None,
+    as_json: Json = False,
+) -> None:
+    """Sample a few prompts and say what the whole run will bring, cost and take. They are kept: a run pays for none again."""
+    from gristmill.cli.pilot import pilot_command
+
+    pilot_command(recipe, prompts, output, ledger_dir, allow_key or [], as_json=as_json)
+
+
+@app.command()
 def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
     recipe: RecipeFile,
     output: Output = None,
@@ -92,7 +113,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage: index or grade.")] = None,
     reuse: Annotated[str | None, typer.Option(metavar="RUN", help="Use replies of another run where calls are the same.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; the earlier run is moved aside.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Go on where a changed recipe means new calls.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: neither about new calls nor about the bill.")] = False,
+    ask_above: Annotated[float, typer.Option(metavar="USD", min=0, help="Ask before a run that may cost more.")] = 10.0,
     allow_key: AllowKey = None,
     as_json: Json = False,
 ) -> None:
@@ -101,7 +123,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
 
     run_command(
         recipe,
-        RunFlags(output, ledger_dir, rows, limit, until, reuse, fresh, yes, tuple(allow_key or ())),
+        RunFlags(output, ledger_dir, rows, limit, until, reuse, fresh, yes, ask_above, tuple(allow_key or ())),
         as_json=as_json,
     )
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import api
 from gristmill.cli.person import environment
+from gristmill.cli.pilot import ask_first
 from gristmill.cli.report import keep_report
 from gristmill.cli.summary import summary_text
 from gristmill.cli.terminal import Reporter, safe
+from gristmill.teachers.addresses import key_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,7 @@ class RunFlags(NamedTuple):
     reuse: str | None = None
     fresh: bool = False
     yes: bool = False
+    ask_above_usd: float = 10.0
     allow_keys: tuple[str, ...] = ()
 
 
@@ -40,8 +43,14 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
     folder = api.run_folder(loaded.recipe.name, flags.output, flags.ledger_dir)
     if flags.fresh:
         _move_aside(folder, reporter)
+    plan = api.plan(loaded)
+    person = environment(flags.allow_keys)
+    if flags.until != "index":
+        for place in plan.endpoints.values():
+            key_for(place, person)  # what is missing is said before anything is asked
+        ask_first(plan, folder, flags.ask_above_usd, reporter, yes=flags.yes)
     opening = api.Opening(
-        environment=environment(flags.allow_keys),
+        environment=person,
         reuse=api.earlier(flags.reuse) if flags.reuse else None,
         yes=flags.yes,
         limit=flags.limit,
@@ -50,7 +59,7 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
         show=reporter.show,
         indexing=reporter.indexing,
     )
-    finish(api.run(api.plan(loaded), folder, opening), folder, recipe, reporter)
+    finish(api.run(plan, folder, opening), folder, recipe, reporter)
 
 
 def finish(summary: Summary, folder: RunFolder, recipe: str, reporter: Reporter, hint: Sequence[str] = ()) -> None:

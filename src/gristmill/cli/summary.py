@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def summary_text(summary: Summary, recipe: str) -> str:
     """Return what a person wants to know after a run: what came out, why the rest did not, what it cost, what is next."""
     content = summary.content
-    lines = [f"{content['status']}: {content['exported']:,} rows exported in {duration(content['elapsed_s'])}", ""]
+    rows = f"{content['exported']:,} rows exported in {duration(content['elapsed_s'])}"
+    stopped = content["status"] in ("stopped", "budget")
+    lines = [f"{content['status']}: {safe(summary.error)}", rows, ""] if stopped else [f"{content['status']}: {rows}", ""]
     lines += _funnel(content["funnel"])
     if len(content["models"]) > 1:
         lines += ["", "acceptance by model"]
@@ -58,7 +60,7 @@ def _facts(content: dict[str, Any]) -> list[str]:
 
 def next_command(content: dict[str, Any], recipe: str) -> str:
     """Return the command that makes sense now."""
-    if content["status"] in ("interrupted", "stopped"):
+    if content["status"] in ("interrupted", "stopped", "budget"):
         return f"gristmill run {recipe} -o {content['run']}"
     if content["accepted"] == 0:
         return f"gristmill preview {recipe} -o {content['run']}"

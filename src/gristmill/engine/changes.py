@@ -21,7 +21,7 @@ ORDER = ("generate", "grade", "select", "export")
 STAGES: dict[str, str] = {
     "prompts": "generate", "task": "generate", "teacher": "generate", "teachers": "generate", "roles": "generate",
     "prompt": "generate", "sampling": "generate", "seed": "generate", "grade": "grade", "target": "select", "select": "select",
-    "split": "select", "export": "export", "name": "export", "window": "nothing",
+    "split": "select", "budget": "nothing", "export": "export", "name": "export", "window": "nothing",
 }  # fmt: skip
 """What a change of a recipe's key makes necessary; each stage redoes those after it."""
 

@@ -232,7 +232,7 @@ def _parquet() -> Check:
 
 
 def _keys(variables: Mapping[str, str]) -> Check:
-    names = sorted({provider.key_env for provider in PROVIDERS.values()})
+    names = sorted({provider.key_env for provider in PROVIDERS.values() if provider.key_env})
     found = [name for name in names if variables.get(name, "").strip()]
     return Check("keys", "ok", f"set: {', '.join(found)}" if found else f"none is set ({', '.join(names)} would be used)")
 

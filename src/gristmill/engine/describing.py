@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ENDINGS: Mapping[str, str] = {
     "complete": "Everything that was asked for is done.",
     "exhausted": "The target is not reached, and every prompt was tried.",
+    "budget": "The budget does not allow the next call; raise it and run again to go on.",
     "stopped": "An outside reason stopped the run; run again to go on.",
     "interrupted": "Somebody stopped the run; run again to go on.",
 }

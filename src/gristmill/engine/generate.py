@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from gristmill.engine.dispatch import CallRefused, Exhausted
 from gristmill.engine.sampling import attempts_due, rows_expected
 from gristmill.engine.session import Diverged, SampleSession
 from gristmill.errors import Diverging, GristmillError, LedgerError
@@ -19,6 +18,7 @@ from gristmill.ports import Parked
 from gristmill.records import Sample
 from gristmill.selection.rules import Candidate, Selector
 from gristmill.selection.splits import split_of
+from gristmill.sending.dispatch import CallRefused, Exhausted
 from gristmill.store.outcomes import TRANSIENT_PREFIX, load_sample, prompt_rows, put_sample
 from gristmill.store.prompts import load_prompt
 
@@ -111,6 +111,8 @@ class Generation:
         """Samples that were finished before."""
         self.accepted = 0
         self.running = 0
+        self.parked = 0
+        """Prompts whose next answer will not come soon: they run again when it is there."""
         self.diverged = 0
         self.first_error: str | None = None
         self.output_tokens = 0
@@ -119,11 +121,15 @@ class Generation:
         self._tick = tick
         door.switch.listen(self.settler.changed.set)
 
+    def again(self) -> Generation:
+        """Return a generation that goes through the same prompts once more, with what is on record by now."""
+        return Generation(self.plan, self.door, self.panel, self._tick, self._limit)
+
     async def run(self) -> None:
         """Run prompts until the target is reached, all are settled, or the switch is turned."""
         try:
             async with asyncio.TaskGroup() as group:
-                for count, prompt in enumerate(prompt_rows(self.door.ledger, self.door.context)):
+                for count, prompt in enumerate(prompt_rows(self.door.ledger, self.door.context, fresh=True)):
                     if self.settler.selector.reached or self.door.switch.on or prompt.position == self._limit:
                         break
                     if not self._settled_before(prompt):
@@ -154,8 +160,10 @@ class Generation:
         """Wait until another prompt may begin; False where none is needed any more."""
         settler = self.settler
         while not (settler.selector.reached or self.door.switch.on):
-            if position - settler.next < self.plan.window and not settler.enough(self.running):
+            if position - settler.next < self.plan.window and not settler.enough(self.running + self.parked):
                 return True
+            if not self.running:
+                return False
             settler.changed.clear()
             await settler.changed.wait()
         return False
@@ -163,7 +171,7 @@ class Generation:
     async def _prompt(self, row: PromptRow) -> None:
         """Sample one prompt in rounds until it is settled."""
         try:
-            prompt = load_prompt(self.door.ledger, row.row)
+            prompt = load_prompt(self.door.ledger, row.row, row.body)
             past = {sample.number: sample for sample in row.samples}
             done: list[Finished] = []
             halt: Halt | None = None
@@ -178,6 +186,8 @@ class Generation:
             if halt is None or halt.exhausted:
                 accepted = [Candidate(f.row, f.payload) for f in done if f.outcome.passed]
                 self.settler.settle(row.position, row.prompt_id, accepted)
+            else:
+                self.parked += not self.door.switch.on
         except LedgerError as error:
             self.door.switch.stop(error)
         finally:

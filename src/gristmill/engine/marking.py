@@ -20,13 +20,13 @@ from gristmill.store.outcomes import GradeRow, put_grade
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gristmill.engine.stopping import StopSwitch
     from gristmill.engine.workers import WorkerPool
     from gristmill.messages import Frozen
     from gristmill.ports import GraderFunction
     from gristmill.recipe.model import SamplingSpec
     from gristmill.records import Prompt, Sample
     from gristmill.registry import Plugin
+    from gristmill.sending.stopping import StopSwitch
     from gristmill.store.ledger import Ledger
     from gristmill.store.outcomes import SampleRow
 

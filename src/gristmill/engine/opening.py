@@ -7,23 +7,30 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from gristmill.engine.dispatch import Dispatcher
 from gristmill.engine.marking import Marker, Panel
 from gristmill.engine.session import Door, framed
 from gristmill.engine.workers import WorkerPool
 from gristmill.grading.status import GRADER as STATUS_GRADER
 from gristmill.records import Sampling
-from gristmill.teachers.addresses import Environment, open_teacher
+from gristmill.sending.batching import BatchDispatcher, Office, batch_dispatcher
+from gristmill.sending.dispatch import Dispatcher
+from gristmill.sending.gate import Bounds, Gate
+from gristmill.sending.sharing import Shared, endpoint_name
+from gristmill.sending.spending import Meter, open_purse, rates_of
+from gristmill.teachers.addresses import Environment, check_url, open_ready
 
 if TYPE_CHECKING:
     from gristmill.engine.planning import Plan
     from gristmill.engine.progress import Snapshot
-    from gristmill.engine.stopping import StopSwitch
     from gristmill.ports import Clock, Teacher
+    from gristmill.recipe.model import TeacherSpec
+    from gristmill.sending.stopping import StopSwitch
     from gristmill.store.ledger import Ledger
     from gristmill.store.reader import Reader
+    from gristmill.teachers.addresses import Endpoint
 
 Until = Literal["index", "grade"]
 
@@ -60,6 +67,8 @@ class Opening(NamedTuple):
     teachers: dict[str, Teacher] = {}  # noqa: RUF012 - never changed
     """Teachers by name in the place of those in the recipe; for Python callers and tests."""
     clock: Clock = SystemClock()
+    shared: Path | None = None
+    """Where processes share what they know of an endpoint's limits; a private folder of the user's by default."""
     say: Callable[..., None] = _quiet
     show: Callable[[Snapshot], None] = _quiet
     indexing: Callable[[int], None] = _quiet
@@ -69,16 +78,22 @@ class Opening(NamedTuple):
 async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Opening) -> AsyncGenerator[Door]:
     """Open every teacher and yield the door that all sessions share; close the teachers at the end."""
     recipe = plan.recipe
-    opened: dict[str, Dispatcher] = {}
+    opened: dict[str, Dispatcher | BatchDispatcher] = {}
+    purse = open_purse(recipe.budget, ledger, switch, opening.clock)
     try:
         for name, spec in recipe.all_teachers().items():
-            teacher = opening.teachers.get(name) or open_teacher(spec, plan.base, opening.environment)
+            teacher = opening.teachers.get(name) or await open_ready(spec, plan.base, opening.environment, opening.say)
+            meter = Meter(rates_of(spec, plan.endpoints[name]), purse, opening.clock, bills=teacher.bills)
+            if spec.batch:
+                office = Office(ledger, switch, opening.clock, name, spec, opening.say)
+                opened[name] = batch_dispatcher(teacher, meter, office)
+                continue
             opened[name] = Dispatcher(
                 teacher,
                 ledger,
                 switch,
-                opening.clock,
-                in_flight=spec.limits.in_flight,
+                meter=meter,
+                gate=_gate(spec, plan.endpoints[name], switch, opening),
                 attempts=spec.attempts,
                 max_calls=opening.max_calls,
             )
@@ -95,11 +110,19 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
             context=ledger.dim("context", {**plan.identity, "teachers": teachers}),
             switch=switch,
             clock=opening.clock,
+            purse=purse,
             earlier=opening.reuse,
         )
     finally:
         for dispatcher in opened.values():
             await dispatcher.close()
+
+
+def _gate(spec: TeacherSpec, place: Endpoint, switch: StopSwitch, opening: Opening) -> Gate:
+    """Return the gate before a teacher; that of a server is shared by all processes that use it with the same key."""
+    name = endpoint_name(place.target, place.key_env) if check_url(place.target) is None else None
+    bounds = Bounds(spec.in_flight, spec.limits.rpm, spec.limits.tpm)
+    return Gate(bounds, Shared(name, opening.shared), switch, opening.clock, opening.say)
 
 
 @asynccontextmanager

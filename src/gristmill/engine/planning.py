@@ -19,10 +19,12 @@ from gristmill.ids import content_id
 from gristmill.recipe.load import check_options
 from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template
 from gristmill.records import Sampling
+from gristmill.sending.spending import check_budget
 from gristmill.sources.problems import WordProblemSource
 from gristmill.sources.rows import RowSource
 from gristmill.tasks.registry import TASKS
 from gristmill.teachers.addresses import Endpoint, endpoint
+from gristmill.teachers.parameters import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from gristmill.ports import PromptSource
     from gristmill.recipe.document import Path as Place
     from gristmill.recipe.load import Loaded
-    from gristmill.recipe.model import Choice, Recipe, SourceSpec
+    from gristmill.recipe.model import Choice, Recipe, SourceSpec, TeacherSpec
     from gristmill.registry import Plugin, Shelf
 
 _ROOMS = (exporting, grading, tasks)
@@ -45,6 +47,10 @@ class Chosen(NamedTuple):
 
     plugin: Plugin[Any]
     options: Frozen
+
+
+ALL_PROMPTS = 1 << 62
+"""A window that holds no prompt back: those that wait for a batch cost no memory."""
 
 
 class Plan(NamedTuple):
@@ -81,8 +87,8 @@ class Plan(NamedTuple):
     @property
     def window(self) -> int:
         """Return how many prompts may run ahead of the first unsettled one."""
-        recipe = self.recipe
-        return recipe.window or 4 * recipe.all_teachers()[recipe.teacher_for("teacher")].limits.in_flight
+        spec = _main(self.recipe)
+        return self.recipe.window or (ALL_PROMPTS if spec.batch else 4 * spec.in_flight)
 
 
 def make_plan(loaded: Loaded, base: Path) -> Plan:
@@ -104,6 +110,8 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
         endpoints[name] = _located(loaded, place, lambda spec=spec: endpoint(spec))
         if endpoints[name].kind == "recorded":
             _located(loaded, place, lambda name=name: data_files(base / endpoints[name].target))
+        _located(loaded, ("sampling",), lambda name=name, spec=spec: _check_parameters(recipe, endpoints[name], spec))
+    _located(loaded, ("budget",), lambda: check_budget(recipe, endpoints))
     return Plan(
         recipe=recipe,
         base=base,
@@ -111,7 +119,7 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
             _located(loaded, ("prompts", number), lambda spec=spec: _source(spec, base))
             for number, spec in enumerate(recipe.prompts)
         ),
-        task=_choose(TASKS, recipe.task, loaded, ("task",), {}),
+        task=_choose(TASKS, recipe.task, loaded, ("task",), {"thinking": _main(recipe).thinking}),
         graders=graders,
         exporters=tuple(
             _choose(EXPORTERS, choice, loaded, ("export", number), {}) for number, choice in enumerate(recipe.export)
@@ -119,6 +127,25 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
         template=template,
         endpoints=endpoints,
     )
+
+
+def _main(recipe: Recipe) -> TeacherSpec:
+    """Return the teacher that the task asks unless it says otherwise."""
+    return recipe.all_teachers()[recipe.teacher_for("teacher")]
+
+
+def _check_parameters(recipe: Recipe, place: Endpoint, spec: TeacherSpec) -> None:
+    """Find parameters that a teacher's route would refuse, before a call is paid for.
+
+    Raises:
+        InputError: for the first of them, with what to write instead.
+    """
+    if spec != _main(recipe):
+        return  # a task's other roles may have parameters of their own
+    sampling = recipe.sampling.model_dump(include=set(Sampling.model_fields))
+    for rule in refused(place.kind, place.api, place.model, sampling, spec.extra_body):
+        fix = f"{rule.fix[0].upper()}{rule.fix[1:]}."
+        raise InputError(f"`{rule.name}` cannot be sent to `{spec.address}`: {rule.reason}", fix=fix)
 
 
 def _located(loaded: Loaded, place: Place, make: Callable[[], Any]) -> Any:

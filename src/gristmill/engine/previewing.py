@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.engine.generate import Finished, Generation
 from gristmill.engine.opening import open_door, open_panel
-from gristmill.engine.stopping import StopSwitch
+from gristmill.sending.stopping import StopSwitch
 from gristmill.store.outcomes import load_sample, prompt_rows, stored_grades
 from gristmill.store.prompts import index_prompts, load_prompt
 from gristmill.store.rundir import RunFolder, open_run

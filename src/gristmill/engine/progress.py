@@ -70,6 +70,8 @@ class Progress:
             self._show(snapshot)
 
     def _write(self, status: dict[str, Any]) -> None:
+        if self.generation is not None:
+            self.generation.door.remember_hours()
         try:
             self._folder.write_status(status)
         except OSError as error:

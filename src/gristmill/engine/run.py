@@ -16,8 +16,8 @@ from gristmill.engine.generate import Generation
 from gristmill.engine.opening import Opening, open_door, open_panel
 from gristmill.engine.progress import Progress
 from gristmill.engine.signals import interruptible
-from gristmill.engine.stopping import StopSwitch
 from gristmill.engine.summary import Summary, summarise, unchanged, write_papers
+from gristmill.sending.stopping import StopSwitch
 from gristmill.store.effects import in_flight_at_crash
 from gristmill.store.place import disk_error
 from gristmill.store.prompts import index_prompts, plan_size
@@ -57,8 +57,12 @@ async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) 
         folder.write_status({"status": "running", **progress.snapshot("generate").plain()})
         with interruptible(switch, opening.say):
             await work.run()
+            while await door.batches_in():
+                work = progress.generation = work.again()
+                await work.run()
             for dispatcher in set(door.dispatchers.values()):
                 await dispatcher.drain()
+        door.remember_hours()
         await ledger.durable()
         before = unchanged(plan, folder, work)
         if before is not None and opening.until is None:

@@ -8,16 +8,19 @@ sample is `diverged`.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
-from gristmill.engine.dispatch import CallRefused, Dispatcher, Outgoing
 from gristmill.ids import canonical_json, content_id, seed_for
 from gristmill.messages import Message, user
 from gristmill.ports import AmbiguousCall, Parked
 from gristmill.records import Request, Sampling
+from gristmill.sending.batching import BatchDispatcher
+from gristmill.sending.dispatch import CallRefused, Dispatcher, Outgoing
 from gristmill.store.effects import (
+    Place,
     moment,
     put_moment,
     put_reply,
@@ -31,9 +34,10 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from gristmill.engine.stopping import StopSwitch
     from gristmill.ports import Clock
     from gristmill.records import Prompt, Reply
+    from gristmill.sending.spending import Purse
+    from gristmill.sending.stopping import StopSwitch
     from gristmill.store.effects import Recorded
     from gristmill.store.ledger import Ledger
     from gristmill.store.reader import Reader
@@ -51,7 +55,7 @@ class Door(NamedTuple):
     """What all sessions of a run share."""
 
     ledger: Ledger
-    dispatchers: Mapping[str, Dispatcher]
+    dispatchers: Mapping[str, Dispatcher | BatchDispatcher]
     """By role; roles that the recipe does not name are under `teacher`."""
     sampling: Sampling
     frame: Callable[[Prompt], tuple[Message, ...]]
@@ -59,8 +63,25 @@ class Door(NamedTuple):
     context: int
     switch: StopSwitch
     clock: Clock
+    purse: Purse
     earlier: Reader | None = None
     """Another run's ledger, whose replies are used where a request is the same."""
+
+    def dispatcher(self, role: str) -> Dispatcher | BatchDispatcher:
+        """Return who sends the calls of a role."""
+        return self.dispatchers.get(role) or self.dispatchers["teacher"]
+
+    async def batches_in(self) -> bool:
+        """Hand in what waits for a batch, and return when answers of one are on record; False where none is to come."""
+        waiting = [office for office in set(self.dispatchers.values()) if isinstance(office, BatchDispatcher)]
+        async with asyncio.TaskGroup() as group:
+            rounds = [group.create_task(office.round()) for office in waiting]
+        return any(done.result() for done in rounds)
+
+    def remember_hours(self) -> None:
+        """Note how long the run has been going, for a budget in hours that outlives this process."""
+        if self.purse.budget.caps.hours is not None:
+            self.ledger.remember("hours", repr(self.purse.hours))
 
 
 class SampleSession:
@@ -134,7 +155,7 @@ class SampleSession:
         if step in self._open:
             raise AmbiguousCall(f"two unfinished calls share the step `{step}`: give calls that run side by side other steps")
         occurrence = self._place(step)
-        dispatcher = self._door.dispatchers.get(role) or self._door.dispatchers["teacher"]
+        dispatcher = self._door.dispatcher(role)
         request = Request(
             id="",
             role=role,
@@ -181,7 +202,9 @@ class SampleSession:
             raise Diverged(f"{request.step}/{request.occurrence}", self._difference(before, request))
         ledger = self._door.ledger
         rows = [ledger.blob(canonical_json(message.canonical())) for message in request.messages]
-        row = put_request(ledger, request, prompt=self._row, context=self._door.context, messages=rows)
+        row = put_request(
+            ledger, request, Place(self._row, self._door.context, rows, self._door.dispatcher(request.role).meter.price)
+        )
         found = self._reuse(request)
         if found is None or found.reply is None:
             return row, None

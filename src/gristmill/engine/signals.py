@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from gristmill.engine.stopping import StopSwitch
+    from gristmill.sending.stopping import StopSwitch
 
 INTERRUPTED = 130
 

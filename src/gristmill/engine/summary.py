@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from gristmill.errors import NothingAccepted
+from gristmill.errors import BudgetReached, NothingAccepted
 from gristmill.exporting.card import CardFacts, write_card
 from gristmill.files.writing import write_json, write_text
 from gristmill.stats.intervals import wilson
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gristmill.store.reader import Reader
     from gristmill.store.rundir import RunFolder
 
-EXIT_CODES = {"complete": 0, "exhausted": 7, "stopped": 6, "interrupted": 130}
+EXIT_CODES = {"complete": 0, "budget": 4, "exhausted": 7, "stopped": 6, "interrupted": 130}
 RAW_SAMPLES = 3
 _PASSED = "d.rule NOT IN ('failed', 'ungraded', 'not_wanted')"
 _GRADED = "d.rule NOT IN ('ungraded', 'not_wanted')"
@@ -136,7 +136,8 @@ def _status(plan: Plan, work: Generation, finished: Finish, until: Until | None)
     if switch.interrupted:
         return "interrupted", EXIT_CODES["interrupted"], "interrupted; everything so far is kept", "Run again to go on."
     if switch.error is not None:
-        return "stopped", switch.error.exit_code, str(switch.error), switch.error.fix
+        status = "budget" if isinstance(switch.error, BudgetReached) else "stopped"
+        return status, switch.error.exit_code, str(switch.error), switch.error.fix
     if until == "index":
         return "complete", EXIT_CODES["complete"], "", ""
     if finished.accepted == 0:

@@ -95,26 +95,75 @@ class SourceSpec(Frozen):
 class Limits(Frozen):
     """How hard a teacher may be driven."""
 
-    in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Calls that may be unanswered at one time."""
+    in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Calls that may be unanswered at one time; by default 64, and 256 for `vllm:`. Fewer while the server is overloaded."""
+    rpm: Annotated[int, Field(ge=1)] | None = None
+    """Requests a minute, of all processes on this machine with the same URL and key variable. Without it the rate is learned."""
+    tpm: Annotated[int, Field(ge=1)] | None = None
+    """Tokens a minute, likewise: the most that a call can cost when it is sent, what it did cost once it is answered."""
+
+
+class PriceSpec(Frozen):
+    """What a model costs: dollars per million tokens, or one's own machines by the hour."""
+
+    input: Annotated[float, Field(ge=0)] | None = None
+    """US dollars per million input tokens."""
+    cached_input: Annotated[float, Field(ge=0)] | None = None
+    """The same for input that the provider had cached; `input` where it is not given."""
+    output: Annotated[float, Field(ge=0)] | None = None
+    """US dollars per million output tokens, reasoning included."""
+    gpu_hour_usd: Annotated[float, Field(ge=0)] | None = None
+    """What one GPU costs an hour: the time in which calls are under way is the bill."""
+    gpus: Annotated[int, Field(ge=1)] = 1
+    """How many GPUs serve the model."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        tokens = self.input is not None and self.output is not None
+        if self.gpu_hour_usd is None and not tokens:
+            raise ValueError("a price is `{input: …, output: …}` in dollars per million tokens, or `{gpu_hour_usd: …, gpus: …}`")
+        if self.gpu_hour_usd is not None and (self.input, self.output, self.cached_input) != (None, None, None):
+            raise ValueError("a price is either by tokens or by GPU hours: take one of the two away")
+        return self
+
+
+class BatchSpec(Frozen):
+    """How a provider's batch interface is used."""
+
+    poll_s: Annotated[float, Field(gt=0)] = 60.0
+    """The longest time in seconds between two looks at a batch."""
 
 
 class TeacherSpec(Frozen):
     """A teacher: an address, and how to call it."""
 
     address: str
-    """`builtin`, `builtin-student`, `FILE.gguf`, `recorded:FILE`, `openai:MODEL`, `vllm:URL`, or the URL of an OpenAI-compatible
-    server."""
+    """`builtin`, `builtin-student`, `FILE.gguf`, `recorded:FILE`, `PROVIDER:MODEL`, `vllm:URL`, `sglang:URL`, `azure:URL`, or the
+    URL of a server; `gristmill describe` shows them all."""
     model: str | None = None
-    """The model's name at that address."""
+    """The model's name at that address; a vLLM or SGLang server that serves one model says it itself."""
+    api: Literal["chat", "responses", "messages"] | None = None
+    """The wire format: OpenAI's chat completions or responses, or Anthropic's messages; by default the address's own, or chat."""
     revision: str | None = None
     """The exact version of the model, where it is known; part of every request's identity."""
     key_env: str | None = None
     """The NAME of the environment variable that holds the key; never the key."""
     timeout_s: Annotated[float, Field(gt=0)] = 600.0
     """How long one call may take once it is sent."""
+    price: PriceSpec | None = None
+    """What its calls cost, where the price file does not know the model or you pay otherwise."""
+    batch: bool | BatchSpec = False
+    """Hand calls in together by the provider's batch interface: cheaper, answered within a day. `{poll_s: 30}` looks oftener."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 8
     """How often one call is tried when the fault is transient."""
+    stream: bool | None = None
+    """Whether answers are streamed, so that one that only repeats itself is ended early; by default where the format is chat and
+    `max_tokens` is not set or at least 2048."""
+    wait_for: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[smh]$")] | None = None
+    """How long a server that is not up is waited for, at the start and after a restart: `90s`, `20m`, `2h`."""
+    thinking: Literal["required", "answer_only"] | None = None
+    """What of its reasoning the teacher must show: `required`, its text; `answer_only`, nothing, answers alone are wanted. By
+    default a reply whose reasoning is hidden or a summary is no sample of reasoning."""
     limits: Limits = Limits()
     extra_body: dict[str, JsonValue] = Field(default_factory=dict)
     """Fields to add to every request body."""
@@ -124,6 +173,16 @@ class TeacherSpec(Frozen):
     """The terms of the model's output, as its owner gives them."""
     script: dict[str, JsonValue] = Field(default_factory=dict)
     """For the `scripted` teacher of tests: what to answer, how late, with which faults."""
+
+    @property
+    def wait_s(self) -> float:
+        """Return `wait_for` in seconds; 0 where it is not given."""
+        return 0.0 if self.wait_for is None else float(self.wait_for[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.wait_for[-1]]
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many calls may be unanswered at one time."""
+        return self.limits.in_flight or (256 if self.address.startswith("vllm:") else 64)
 
     @property
     def output_license(self) -> str | None:
@@ -184,6 +243,23 @@ class Target(Frozen):
     """Rows in the training split, after selection."""
 
 
+class BudgetSpec(Frozen):
+    """What the whole run may spend, all its processes together; near a cap it waits, at a cap it stops and can go on."""
+
+    usd: Annotated[float, Field(gt=0)] | None = None
+    """US dollars. Every price must be known, and `sampling.max_tokens` set: the worst case of a call is set aside first."""
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    """Input and output tokens."""
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """Hours in which the run is going."""
+
+    @model_validator(mode="after")
+    def _caps_something(self) -> Self:
+        if (self.usd, self.tokens, self.hours) == (None, None, None):
+            raise ValueError("a budget caps something: write `{usd: 50}`, `{tokens: 2000000}` or `{hours: 8}`")
+        return self
+
+
 class Dedup(Frozen):
     """Which repeats are dropped."""
 
@@ -231,6 +307,8 @@ class Recipe(Frozen):
     sampling: SamplingSpec = SamplingSpec()
     grade: Annotated[Choices, Field(min_length=1)]
     """Graders; a sample is accepted if all of them pass it."""
+    budget: BudgetSpec | None = None
+    """What may be spent."""
     target: Target | None = None
     """When it is enough; without it every prompt is tried."""
     select: Selection = Selection()

@@ -150,6 +150,37 @@ def histogram(name: str, unit: str, bins: Sequence[Bin]) -> Markup:
     return _figure(name, f"Length of samples in {unit}", description, bottom + 44, parts)
 
 
+class Step(NamedTuple):
+    """One step of a waterfall."""
+
+    label: str
+    usd: float
+    hatched: bool = False
+    apart: bool = False
+    """Whether it is beside the sum and not part of it."""
+
+
+def waterfall(name: str, title: str, steps: Sequence[Step]) -> Markup:
+    """Draw dollars step by step, each where the one before ended, and the sum of those that are not apart at the end."""
+    whole = sum(step.usd for step in steps if not step.apart)
+    most = max(whole + sum(step.usd for step in steps if step.apart), 1e-12)
+    parts: list[str] = []
+    left = 0.0
+    for number, step in enumerate([*steps, Step("all calls", whole)]):
+        last = number == len(steps)
+        top, start = number * ROW, 0.0 if last else whole if step.apart else left
+        fill = f"#{name}-hatch" if step.hatched or step.apart else "c5" if last else "c1"
+        parts += [
+            _text(0, top + 14, step.label, "strong"),
+            _text(100, top + 14, f"${step.usd:,.4f}", anchor="end"),
+            _rect(0, top + 21, 100, BAR, "track"),
+            _rect(100 * start / most, top + 21, max(100 * step.usd / most, 0.1), BAR, fill, f"{step.label}: ${step.usd:,.6f}"),
+        ]
+        left += 0.0 if step.apart or last else step.usd
+    description = "; ".join(f"{step.label}: ${step.usd:,.4f}" for step in steps) + f"; all calls: ${whole:,.4f}"
+    return _figure(name, title, description, (len(steps) + 1) * ROW, parts)
+
+
 def stack(name: str, title: str, unit: str, segments: Sequence[Segment]) -> Markup:
     """Draw one bar of numbered segments that together are the whole; the table below says what each number is."""
     whole = sum(segment.amount for segment in segments) or 1

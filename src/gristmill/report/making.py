@@ -10,14 +10,20 @@ from gristmill import api
 from gristmill.errors import InputError
 from gristmill.files.querying import querying
 from gristmill.files.writing import write_json, write_text
+from gristmill.pricing.price import table_version
 from gristmill.report import numbers
 from gristmill.report.examples import choose_examples
-from gristmill.report.model import Report, Settings
+from gristmill.report.model import Estimate, Report, Settings, Share
 from gristmill.report.page import draw_page
+from gristmill.studies.pilot import read_pilot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gristmill.recipe.model import Recipe
+    from gristmill.report.model import Spend
     from gristmill.store.rundir import RunFolder
+    from gristmill.studies.pilot import Pilot
 
 
 def write_report(folder: RunFolder) -> Report:
@@ -69,8 +75,33 @@ def make_report(folder: RunFolder) -> Report:
             lengths=numbers.lengths(ask),
             composition=numbers.composition(ask),
             spend=spent,
+            prices=table_version(),
+            estimate=_estimate(read_pilot(folder), spent),
             shown=choose_examples(ask, folder.ledger),
         )
+
+
+def _estimate(pilot: Pilot | None, spent: Sequence[Spend]) -> Estimate | None:
+    """Return what the pilot said beside the bill."""
+    if pilot is None:
+        return None
+    accepted = pilot.acceptance
+    costs = [part.cost_usd for part in spent]
+    return Estimate(
+        prompts=pilot.prompts,
+        acceptance=Share(
+            label="pilot",
+            passed=pilot.passed,
+            n=pilot.graded,
+            share=accepted.value,
+            low=accepted.low,
+            high=accepted.high,
+        ),
+        usd=pilot.usd.value,
+        usd_low=pilot.usd.low,
+        usd_high=pilot.usd.high,
+        bill_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+    )
 
 
 def _settings(recipe: Recipe, manifest: dict[str, Any]) -> Settings:

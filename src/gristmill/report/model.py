@@ -131,17 +131,39 @@ class Composition(Frozen):
     """Share of the text that loss applies to that people wrote: 0 as long as every answer is a model's."""
 
 
-class Spend(Frozen):
-    """What became of calls, tokens and dollars; all fates together are the table of calls."""
+class CostParts(Frozen):
+    """What dollars were for. All parts together are the cost of the calls whose cost is known."""
 
+    input: float
+    cached: float
+    """Input read from a provider's cache, and put there."""
+    output: float
+    """Output but its reasoning."""
+    reasoning: float
+    whole: float
+    """Of calls whose cost does not follow from tokens: a machine's time, or a provider's own word."""
+
+
+class Spend(Frozen):
+    """What became of calls, tokens and dollars; all fates and roles together are the table of calls."""
+
+    role: str
+    """Who was asked: `teacher`, or a judge's or simulator's role."""
     fate: str
     """The rule that decided about its sample, `kept` among them; `no_sample` where no sample stands on the call."""
     calls: int
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
+    parts: CostParts
+    estimated: int
+    """Calls whose tokens are an estimate, because the provider counted none."""
     retries: int
     """Attempts beyond the first of each call."""
+    possibly_billed: int
+    """Attempts that brought nothing and may have been billed."""
+    reserved_usd: float
+    """The most that those may have cost; it is in no other sum."""
 
 
 class ShownGrade(Frozen):
@@ -180,6 +202,18 @@ class Shown(Frozen):
     """Samples that are not shown."""
 
 
+class Estimate(Frozen):
+    """What the pilot said, beside what became of it."""
+
+    prompts: int
+    """Prompts of the pilot."""
+    acceptance: Share
+    usd: float | None
+    usd_low: float | None
+    usd_high: float | None
+    bill_usd: float | None
+
+
 class Report(Frozen):
     """Everything that the page shows."""
 
@@ -197,4 +231,7 @@ class Report(Frozen):
     lengths: Lengths
     composition: Composition
     spend: tuple[Spend, ...]
+    prices: str
+    """The version of the price file; the recipe's own prices go before it."""
+    estimate: Estimate | None
     shown: tuple[Shown, ...]

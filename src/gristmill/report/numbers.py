@@ -10,7 +10,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from gristmill.report.model import Bin, Composition, Difficulty, FunnelStage, Headline, Lengths, Origin, Share, Spend, Unit
+from gristmill.report.model import (
+    Bin,
+    Composition,
+    CostParts,
+    Difficulty,
+    FunnelStage,
+    Headline,
+    Lengths,
+    Origin,
+    Share,
+    Spend,
+    Unit,
+)
 from gristmill.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -215,18 +227,30 @@ def composition(ask: Ask) -> Composition:
 
 
 def spend(ask: Ask) -> tuple[Spend, ...]:
-    """Return what became of every call, by the rule that decided about its sample."""
-    return tuple(
-        Spend(fate=fate, calls=calls, input_tokens=inp, output_tokens=out, cost_usd=cost, retries=retries)
-        for fate, calls, inp, out, cost, retries in ask(
-            "SELECT coalesce(s.rule, 'no_sample') AS fate, count(*), "
-            "CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.input_tokens IS NULL) = 0 "
-            "THEN coalesce(sum(c.input_tokens), 0)::BIGINT END, "
-            "CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.output_tokens IS NULL) = 0 "
-            "THEN coalesce(sum(c.output_tokens), 0)::BIGINT END, "
-            "CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.cost_usd IS NULL) = 0 "
-            "THEN coalesce(sum(c.cost_usd), 0.0) END, sum(greatest(c.attempts - 1, 0))::BIGINT "
-            "FROM calls c LEFT JOIN edges e ON e.parent = c.request_id AND e.role = 'request' "
-            "LEFT JOIN samples s ON s.sample_id = e.child GROUP BY fate ORDER BY fate <> 'kept', 2 DESC, fate"
-        )
-    )
+    """Return what became of every call, by who was asked and by the rule that decided about the sample."""
+    return tuple(_spend(dict(zip(_SPEND_COLUMNS, row, strict=True))) for row in ask(_SPEND))
+
+
+_SPEND_COLUMNS = (
+    "role", "fate", "calls", "input_tokens", "output_tokens", "cost_usd", "retries", "possibly_billed", "reserved_usd",
+    "estimated", "input", "cached", "output", "reasoning", "whole",
+)  # fmt: skip
+_SPEND = """
+SELECT c.role, coalesce(s.rule, 'no_sample') AS fate, count(*) AS calls,
+  CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.input_tokens IS NULL) = 0
+    THEN coalesce(sum(c.input_tokens), 0)::BIGINT END,
+  CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.output_tokens IS NULL) = 0
+    THEN coalesce(sum(c.output_tokens), 0)::BIGINT END,
+  CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.cost_usd IS NULL) = 0 THEN coalesce(sum(c.cost_usd), 0.0) END,
+  sum(greatest(c.attempts - 1, 0))::BIGINT, coalesce(sum(c.possibly_billed), 0)::BIGINT, coalesce(sum(c.reserved_usd), 0.0),
+  count(*) FILTER (c.estimated), coalesce(sum(c.cost_input_usd), 0.0), coalesce(sum(c.cost_cached_usd), 0.0),
+  coalesce(sum(c.cost_output_usd), 0.0), coalesce(sum(c.cost_reasoning_usd), 0.0),
+  coalesce(sum(c.cost_usd) FILTER (c.cost_input_usd IS NULL), 0.0)
+FROM calls c LEFT JOIN edges e ON e.parent = c.request_id AND e.role = 'request' LEFT JOIN samples s ON s.sample_id = e.child
+GROUP BY c.role, fate ORDER BY c.role <> 'teacher', c.role, fate <> 'kept', calls DESC, fate
+"""
+
+
+def _spend(row: dict[str, Any]) -> Spend:
+    parts = CostParts(**{name: row.pop(name) for name in CostParts.model_fields})
+    return Spend(**row, parts=parts)

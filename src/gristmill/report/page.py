@@ -13,8 +13,8 @@ import jinja2
 from markupsafe import Markup
 
 from gristmill.report import figures
-from gristmill.report.figures import Segment, percent
-from gristmill.visible import safe
+from gristmill.report.figures import Segment, Step, percent
+from gristmill.visible import dollars, safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ def draw_page(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(number=_number, percent=percent, usd=_usd, fate=_fate)
+    environment.filters.update(number=_number, percent=percent, usd=dollars, fate=_fate)
     template = environment.from_string((assets / "page.html.jinja").read_text(encoding="utf-8"))
     style = (assets / "page.css").read_text(encoding="utf-8")
     return template.render(report=report, style=style, figures=_figures(report), spend_unit=spend_unit(report.spend))
@@ -64,9 +64,7 @@ def _figures(report: Report) -> dict[str, Markup]:
             "rows",
             [Segment(f"{part.origin}, {part.source}", part.rows) for part in report.composition.origins],
         ),
-        "spend": figures.stack(
-            "spend", f"Where the {spend_unit(report.spend)} went", spend_unit(report.spend), _spend(report.spend)
-        ),
+        "spend": _spend_figure(report.spend),
     }
 
 
@@ -77,13 +75,34 @@ def spend_unit(spend: Sequence[Spend]) -> str:
     return "calls" if any(part.output_tokens is None for part in spend) else "output tokens"
 
 
-def _spend(spend: Sequence[Spend]) -> list[Segment]:
+def _spend_figure(spend: Sequence[Spend]) -> Markup:
     unit = spend_unit(spend)
-    amounts = [
-        (part.cost_usd if unit == "dollars" else part.output_tokens if unit == "output tokens" else part.calls) or 0
-        for part in spend
+    if unit == "dollars":
+        return figures.waterfall("spend", "What the dollars were for", _steps(spend))
+    amounts = [(part.output_tokens if unit == "output tokens" else part.calls) or 0 for part in spend]
+    segments = [Segment(_fate(p.fate), a, hatched=p.fate in _HATCHED) for p, a in zip(spend, amounts, strict=True)]
+    return figures.stack("spend", f"Where the {unit} went", unit, segments)
+
+
+def _steps(spend: Sequence[Spend]) -> list[Step]:
+    """Return the bill step by step: what kept rows cost by what it was for, then everything that brought no row."""
+    kept = [part.parts for part in spend if part.role == "teacher" and part.fate == "kept"]
+    steps = [
+        Step("kept: input", sum(part.input for part in kept)),
+        Step("kept: cached input", sum(part.cached for part in kept)),
+        Step("kept: output", sum(part.output for part in kept)),
+        Step("kept: reasoning", sum(part.reasoning for part in kept)),
+        Step("kept: not by tokens", sum(part.whole for part in kept)),
     ]
-    return [Segment(_fate(p.fate), a, hatched=p.fate in _HATCHED) for p, a in zip(spend, amounts, strict=True)]
+    steps += [
+        Step(
+            _fate(part.fate) if part.role == "teacher" else f"{part.role}: {_fate(part.fate)}", part.cost_usd or 0.0, hatched=True
+        )
+        for part in spend
+        if part.role != "teacher" or part.fate != "kept"
+    ]
+    lost = Step("may have been billed for nothing", sum(part.reserved_usd for part in spend), apart=True)
+    return [step for step in (*steps, lost) if step.usd]
 
 
 def _spelled_out(value: object) -> object:
@@ -98,9 +117,3 @@ def _fate(rule: str) -> str:
 
 def _number(value: float | None, digits: int = 0) -> str:
     return "unknown" if value is None else f"{value:,.{digits}f}"
-
-
-def _usd(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.3g}"

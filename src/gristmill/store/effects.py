@@ -17,6 +17,8 @@ from gristmill.records import Reply, Usage
 from gristmill.store.packing import pack_ids, unpack_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gristmill.ports import TeacherFault
     from gristmill.records import Request
     from gristmill.store.ledger import Ledger
@@ -86,7 +88,16 @@ def _reply(ledger: Reader, row: tuple[Any, ...]) -> Reply:
     )
 
 
-def put_request(ledger: Ledger, request: Request, *, prompt: int, context: int, messages: list[int]) -> int:
+class Place(NamedTuple):
+    """Where a request belongs: rows of its prompt, its context and its messages, and what such calls cost."""
+
+    prompt: int
+    context: int
+    messages: list[int]
+    price: Mapping[str, Any] | None = None
+
+
+def put_request(ledger: Ledger, request: Request, place: Place) -> int:
     """Queue a request's row and return its id."""
     row = ledger.next_id("requests")
     params = ledger.dim(
@@ -97,24 +108,38 @@ def put_request(ledger: Ledger, request: Request, *, prompt: int, context: int, 
             "tools": list(request.tools),
             "response_format": request.response_format,
             "sampling": request.sampling.model_dump(exclude_none=True),
+            "price": place.price,
         },
     )
     ledger.put(
         "INSERT INTO requests VALUES(?,?,?,?,?,?,?,?,?,?)",
         (
-            row, prompt, request.sample_index, context, request.step, request.occurrence, bytes.fromhex(request.id), params,
-            pack_ids(messages), request.seed,
+            row, place.prompt, request.sample_index, place.context, request.step, request.occurrence, bytes.fromhex(request.id),
+            params, pack_ids(place.messages), request.seed,
         ),
     )  # fmt: skip
     return row
 
 
-def put_attempt(ledger: Ledger, request: int, number: int, started: float) -> int:
-    """Queue the intent to send a request; without an end it counts as possibly billed."""
+class Reserved(NamedTuple):
+    """What was set aside for an attempt; None where no budget asks for it."""
+
+    usd: float | None = None
+    tokens: int | None = None
+
+
+NOTHING = Reserved()
+
+
+def put_attempt(
+    ledger: Ledger, request: int, number: int, started: float, reserved: Reserved = NOTHING, batch: int | None = None
+) -> int:
+    """Queue the intent to send a request; without an end it counts as possibly billed, with what was set aside for it."""
     row = ledger.next_id("attempts")
     ledger.put(
-        "INSERT INTO attempts(id, request, number, started, possibly_billed) VALUES(?,?,?,?,1)",
-        (row, request, number, started),
+        "INSERT INTO attempts(id, request, number, started, possibly_billed, reserved_usd, reserved_tokens, batch) "
+        "VALUES(?,?,?,?,1,?,?,?)",
+        (row, request, number, started, *reserved, batch),
     )
     return row
 
@@ -156,6 +181,28 @@ def put_moment(ledger: Ledger, prompt: int, sample_index: int, step: str, occurr
     ledger.put("INSERT OR REPLACE INTO moments VALUES(?,?,?,?,?)", (prompt, sample_index, step, occurrence, value))
 
 
+class SpentSoFar(NamedTuple):
+    """What earlier processes of a run left."""
+
+    usd: float
+    tokens: int
+    lost_usd: float
+    """Set aside for calls that may have been billed and brought no reply."""
+    lost_tokens: int
+
+
+def spent_so_far(ledger: Reader) -> SpentSoFar:
+    """Sum up recorded replies, and what was set aside for attempts that may have been billed for nothing."""
+    usd, tokens = ledger.query(
+        "SELECT coalesce(sum(cost_usd), 0.0), coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) "
+        "FROM replies"
+    ).fetchone()
+    lost_usd, lost_tokens = ledger.query(
+        "SELECT coalesce(sum(reserved_usd), 0.0), coalesce(sum(reserved_tokens), 0) FROM attempts WHERE possibly_billed"
+    ).fetchone()
+    return SpentSoFar(usd, tokens, lost_usd, lost_tokens)
+
+
 def in_flight_at_crash(ledger: Reader) -> int:
     """Return how many attempts of an earlier life have no recorded end."""
-    return int(ledger.scalar("SELECT count(*) FROM attempts WHERE ended IS NULL"))
+    return int(ledger.scalar("SELECT count(*) FROM attempts WHERE ended IS NULL AND batch IS NULL"))

@@ -21,6 +21,7 @@ from gristmill.ids import canonical_json, content_digest, text_digest
 from gristmill.store import schema
 from gristmill.store.reader import RAW, ZSTD, Reader
 from gristmill.store.salvage import salvage
+from gristmill.store.seen import Seen
 from gristmill.store.writer import Writer, is_damage, ledger_failure
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Ledger(Reader):
         self._next: dict[str, int] = {}
         self._blob_ids: dict[bytes, int] = {}
         self._dim_ids: dict[tuple[str, bytes], int] = {}
+        self._seen: Seen | None = None
         self._packer = zstandard.ZstdCompressor(level=3)
         self._unwritten: dict[bytes, int] = {}
 
@@ -162,8 +164,12 @@ class Ledger(Reader):
         known = self._blob_ids.get(digest) or self._unwritten.get(digest)
         if known is not None:
             return known
-        lookup = "SELECT id FROM blobs WHERE hash=?"
-        found = (db.execute(lookup, (digest,)) if db else self.query(lookup, (digest,))).fetchone()
+        lookup, found = "SELECT id FROM blobs WHERE hash=?", None
+        seen = self._seen = self._seen or self._all_seen()
+        if digest in seen:
+            found = (db.execute(lookup, (digest,)) if db else self.query(lookup, (digest,))).fetchone()
+        else:
+            seen.add(digest)
         row = found[0] if found else self.next_id("blobs")
         if not found:
             packed = ZSTD + self._packer.compress(data) if len(data) >= _COMPRESS_FROM else RAW + data
@@ -178,6 +184,15 @@ class Ledger(Reader):
             self._blob_ids.clear()
         self._blob_ids[digest] = row
         return row
+
+    def _all_seen(self) -> Seen:
+        """Return the hashes of all texts that are on disk; read when the first text is stored, since a look stores none."""
+        seen = Seen()
+        for (digest,) in self.query("SELECT hash FROM blobs"):
+            seen.add(digest)
+        for digest in self._unwritten:
+            seen.add(digest)
+        return seen
 
     def _forget(self, digest: bytes) -> None:
         self._unwritten.pop(digest, None)

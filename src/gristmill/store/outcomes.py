@@ -60,6 +60,8 @@ class PromptRow(NamedTuple):
     samples: tuple[SampleRow, ...]
     recorded: bool
     """Whether any request of it is on record, so that a fresh prompt asks the ledger nothing."""
+    body: bytes | None = None
+    """Its packed text, for a prompt that has no sample yet: read for many at once."""
 
 
 _SAMPLES = """
@@ -74,11 +76,22 @@ _RECORDED = """
 SELECT p.position FROM plan p WHERE p.position >= ? AND p.position < ?
 AND EXISTS (SELECT 1 FROM requests q WHERE q.prompt = p.prompt)
 """
+_BODIES = """
+SELECT p.position, b.data FROM plan p JOIN prompts q ON q.id = p.prompt JOIN blobs b ON b.id = q.body
+WHERE p.position >= ? AND p.position < ? AND NOT EXISTS (SELECT 1 FROM samples s WHERE s.prompt = p.prompt)
+"""
 TRANSIENT_PREFIX = "transient:"
 
 
-def prompt_rows(ledger: Reader, context: int, *, batch: int = 512) -> Iterator[PromptRow]:
-    """Yield every planned prompt in plan order with its finished samples of `context`, a few at a time."""
+def prompt_rows(ledger: Reader, context: int, *, batch: int = 512, fresh: bool = False) -> Iterator[PromptRow]:
+    """Yield every planned prompt in plan order with its finished samples of `context`, a few at a time.
+
+    Args:
+        ledger: Where they are.
+        context: What samples depend on.
+        batch: How many are read at once.
+        fresh: Read the bodies of those that have no sample yet as well.
+    """
     start = 0
     while True:
         prompts = ledger.query(
@@ -99,8 +112,10 @@ def prompt_rows(ledger: Reader, context: int, *, batch: int = 512) -> Iterator[P
                 SampleRow(row, index, status, reason, payload, tuple(grades.get(row, ())), transient)
             )
         recorded = {position for (position,) in ledger.query(_RECORDED, (start, end))}
+        bodies = dict(ledger.query(_BODIES, (start, end))) if fresh else {}
         for position, row, prompt_id, reference in prompts:
-            yield PromptRow(position, row, prompt_id, reference, tuple(samples.get(position, ())), position in recorded)
+            known, body = tuple(samples.get(position, ())), bodies.get(position)
+            yield PromptRow(position, row, prompt_id, reference, known, position in recorded, body)
         start = end
 
 

@@ -1,7 +1,8 @@
 """The prompts of a run: indexed once, then streamed in plan order.
 
 Every source is read once; each prompt's body goes to the ledger under its id and the plan is a table of positions, sorted on
-disk by a hash of (seed, prompt id). Memory does not grow with the number of prompts, a source that is edited during a run
+disk by a hash of (seed, prompt id); prompts with a long beginning in common stand side by side, by a hash of (seed, beginning),
+so that a provider's cache is still warm. Memory does not grow with the number of prompts, a source that is edited during a run
 changes nothing until the next one, and a resume reads no source at all unless its fingerprint has changed. The price is a
 compressed copy of the prompts in the ledger. Equal prompts merge; equal prompts with different references are rejected.
 """
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from gristmill.store.reader import Reader
 
 _COMMIT_EVERY = 20_000
+SHARED_CHARACTERS = 4096
+"""A beginning that providers keep: OpenAI and Anthropic cache from 1,024 tokens on, which are about as many characters times four
+(platform.openai.com/docs/guides/prompt-caching)."""
 
 
 class Intake(NamedTuple):
@@ -68,8 +72,9 @@ def index_prompts(
         db.create_function("plan_key", 1, partial(_plan_key, seed), deterministic=True)
         db.execute("DELETE FROM plan")
         db.execute(
-            "INSERT INTO plan SELECT row_number() OVER (ORDER BY key, id) - 1, id FROM "
-            "(SELECT id, plan_key(prompt_id) AS key FROM prompts WHERE generation=? AND conflict=0)",
+            "INSERT INTO plan SELECT row_number() OVER (ORDER BY shared, key, id) - 1, id FROM "
+            "(SELECT id, plan_key(coalesce(prefix, prompt_id)) AS shared, plan_key(prompt_id) AS key FROM prompts "
+            "WHERE generation=? AND conflict=0)",
             (generation,),
         )
         db.execute("INSERT OR REPLACE INTO meta VALUES('plan', ?)", (mark,))
@@ -90,6 +95,12 @@ def _no_prompts(ledger: Reader) -> SourceError:
 
 def _plan_key(seed: int, prompt_id: bytes) -> int:
     return plan_key(seed, prompt_id.hex())
+
+
+def _prefix(prompt: Prompt) -> bytes | None:
+    """Return what prompts with a long beginning in common have in common, or None where a prompt has no long beginning."""
+    text = "\n".join(message.content for message in prompt.messages)
+    return content_digest("prefix", text[:SHARED_CHARACTERS]) if len(text) > SHARED_CHARACTERS else None
 
 
 def _dim(db: sqlite3.Connection, name: str) -> int:
@@ -114,8 +125,8 @@ def _take(ledger: Ledger, db: sqlite3.Connection, row: SourceRow, source: int, g
     if known is None:
         body = ledger.blob(canonical_json(prompt.model_dump(mode="json", exclude_defaults=True)), db)
         db.execute(
-            "INSERT INTO prompts(prompt_id, body, reference, source, generation, rows) VALUES(?,?,?,?,?,1)",
-            (key, body, reference, source, generation),
+            "INSERT INTO prompts(prompt_id, body, reference, source, generation, rows, prefix) VALUES(?,?,?,?,?,1,?)",
+            (key, body, reference, source, generation, _prefix(prompt)),
         )
     elif known[2] == generation:
         differs = int(known[1] != reference)
@@ -149,9 +160,11 @@ def first_rejects(ledger: Reader, count: int) -> list[tuple[str, str, str]]:
     return ledger.query("SELECT place, reason, detail FROM rejects ORDER BY id LIMIT ?", (count,)).fetchall()
 
 
-def load_prompt(ledger: Reader, row: int) -> Prompt:
-    """Return the prompt in a row."""
-    return Prompt.model_validate_json(ledger.text(ledger.scalar("SELECT body FROM prompts WHERE id=?", (row,))))
+def load_prompt(ledger: Reader, row: int, body: bytes | None = None) -> Prompt:
+    """Return the prompt in a row; `body` is its packed text, where it was read before."""
+    if body is None:
+        return Prompt.model_validate_json(ledger.text(ledger.scalar("SELECT body FROM prompts WHERE id=?", (row,))))
+    return Prompt.model_validate_json(ledger.unpacked(body, f"of prompt {row}"))
 
 
 def plan_size(ledger: Reader) -> int:

@@ -123,10 +123,18 @@ class Reader:
         data = self.scalar("SELECT data FROM blobs WHERE id=?", (row,))
         if data is None:
             raise self.damaged(f"text {row} is not in the ledger", "Run again: what it belongs to is made anew.")
+        return self.unpacked(data, str(row))
+
+    def unpacked(self, data: bytes, name: str) -> bytes:
+        """Return the text in a blob's data.
+
+        Raises:
+            LedgerError: where it is damaged.
+        """
         try:
             return unpack_text(data, self._unpacker)
         except zstandard.ZstdError:
-            raise self.damaged(f"text {row} of the ledger is damaged", "Run again: it is mended first.") from None
+            raise self.damaged(f"text {name} of the ledger is damaged", "Run again: it is mended first.") from None
 
     def json(self, row: int) -> Any:
         """Return a blob of JSON as plain Python."""

@@ -8,6 +8,7 @@ runs/NAME/
   export/             the data, with README.md, the dataset card
   tables/             the tables behind it, as Parquet, joined by ids
   report.html         what to look at; report.json has the same numbers
+  pilot.json          what the pilot said of the whole run, where one was made
   summary.json        the last word of the run, as `run --json` printed it
   manifest.json       what made it: recipe, versions, counts
 ```
@@ -86,6 +87,11 @@ class RunFolder:
     def report(self) -> Path:
         """Return the path of the page; its numbers are beside it, as JSON."""
         return self.path / "report.html"
+
+    @property
+    def pilot(self) -> Path:
+        """Return the path of what the pilot said."""
+        return self.path / "pilot.json"
 
     def read_status(self) -> dict[str, Any]:
         """Return the status that the run last wrote.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _RANGE = 512
-_DENSE = ("blobs", "dims", "prompts", "requests", "samples", "attempts", "plan")
+_DENSE = ("blobs", "batches", "dims", "prompts", "requests", "samples", "attempts", "plan")
 """Tables whose integer keys have no gaps, so that the lost can be counted; `_count_missing` counts the rest."""
 
 
@@ -141,9 +141,11 @@ def _copy_ranges(old: sqlite3.Connection, new: sqlite3.Connection, table: str, s
     where, values = (f" WHERE {span[0]}>=? AND {span[0]}<?", span[1:]) if span else ("", ())
     copied = 0
     try:
-        for row in old.execute(f"SELECT * FROM {table}{where}", values):  # noqa: S608 - our own names
-            marks = ",".join("?" * len(row))
-            copied += new.execute(f"INSERT OR IGNORE INTO {table} VALUES({marks})", row).rowcount
+        rows = old.execute(f"SELECT * FROM {table}{where}", values)  # noqa: S608 - our own names
+        names = [column[0] for column in rows.description]  # those of an older version, where it is one
+        put = f"INSERT OR IGNORE INTO {table}({','.join(names)}) VALUES({','.join('?' * len(names))})"
+        for row in rows:
+            copied += new.execute(put, row).rowcount
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         if span and span[2] - span[1] > 1:
             middle = (span[1] + span[2]) // 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from sqlite3 import Connection
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -18,7 +18,8 @@ CREATE TABLE blobs(id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB 
 CREATE TABLE dims(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, hash BLOB NOT NULL, content TEXT NOT NULL);
 CREATE TABLE prompts(
   id INTEGER PRIMARY KEY, prompt_id BLOB NOT NULL UNIQUE, body INTEGER NOT NULL, reference INTEGER NOT NULL,
-  source INTEGER NOT NULL, generation INTEGER NOT NULL, rows INTEGER NOT NULL, conflict INTEGER NOT NULL DEFAULT 0);
+  source INTEGER NOT NULL, generation INTEGER NOT NULL, rows INTEGER NOT NULL, conflict INTEGER NOT NULL DEFAULT 0,
+  prefix BLOB);
 CREATE TABLE plan(position INTEGER PRIMARY KEY, prompt INTEGER NOT NULL);
 CREATE TABLE rejects(
   id INTEGER PRIMARY KEY, source INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
@@ -33,8 +34,13 @@ CREATE TABLE replies(
   cost_usd REAL, provider_request_id TEXT, meta TEXT, at REAL NOT NULL, ms REAL);
 CREATE TABLE attempts(
   id INTEGER PRIMARY KEY, request INTEGER NOT NULL, number INTEGER NOT NULL, started REAL NOT NULL, ended REAL,
-  code TEXT, kind TEXT, detail TEXT, evidence INTEGER, possibly_billed INTEGER NOT NULL DEFAULT 0);
+  code TEXT, kind TEXT, detail TEXT, evidence INTEGER, possibly_billed INTEGER NOT NULL DEFAULT 0,
+  reserved_usd REAL, reserved_tokens INTEGER, batch INTEGER);
 CREATE INDEX attempts_of ON attempts(request);
+CREATE INDEX attempts_in ON attempts(batch) WHERE batch IS NOT NULL;
+CREATE TABLE batches(
+  id INTEGER PRIMARY KEY, teacher TEXT NOT NULL, mark TEXT NOT NULL, batch_id TEXT, submitted REAL NOT NULL, ended REAL,
+  state TEXT);
 CREATE TABLE moments(
   prompt INTEGER NOT NULL, sample_index INTEGER NOT NULL, step TEXT NOT NULL, occurrence INTEGER NOT NULL,
   value REAL NOT NULL, PRIMARY KEY(prompt, sample_index, step, occurrence)) WITHOUT ROWID;
@@ -52,10 +58,25 @@ CREATE TABLE events(id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL
 """
 
 NAMES = (
-    "meta", "blobs", "dims", "prompts", "plan", "rejects", "requests", "replies", "attempts", "moments", "samples",
+    "meta", "blobs", "dims", "prompts", "plan", "rejects", "requests", "replies", "attempts", "batches", "moments", "samples",
     "grades", "decisions", "events",
 )  # fmt: skip
 
 Migration = Callable[[Connection], None]
-MIGRATIONS: Mapping[int, Migration] = {}
+
+
+def _reservations(db: Connection) -> None:
+    """Version 2: what was set aside for an attempt, so that one without an end stays set aside; batches; shared prefixes."""
+    db.execute("ALTER TABLE prompts ADD COLUMN prefix BLOB")
+    db.execute("ALTER TABLE attempts ADD COLUMN reserved_usd REAL")
+    db.execute("ALTER TABLE attempts ADD COLUMN reserved_tokens INTEGER")
+    db.execute("ALTER TABLE attempts ADD COLUMN batch INTEGER")
+    db.execute("CREATE INDEX attempts_in ON attempts(batch) WHERE batch IS NOT NULL")
+    db.execute(
+        "CREATE TABLE batches(id INTEGER PRIMARY KEY, teacher TEXT NOT NULL, mark TEXT NOT NULL, batch_id TEXT, "
+        "submitted REAL NOT NULL, ended REAL, state TEXT)"
+    )
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _reservations}
 """From version n to n + 1; run on a copy, which takes the ledger's place when all of them went well."""

@@ -6,11 +6,14 @@ the ledger and the export; the tables hold hashes and numbers. The report is mad
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from gristmill.files.writing import replacing_folder, write_parquet
+from gristmill.plain import as_count, as_object, as_text
+from gristmill.pricing.price import Price, cost_of
+from gristmill.records import Usage
 from gristmill.store.outcomes import answer_characters, request_ids
 from gristmill.store.packing import unpack_ids
 
@@ -31,6 +34,9 @@ class Table(NamedTuple):
 
 
 _TEXT, _INT, _REAL, _BOOL = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"
+_PARTS = ("cost_input_usd", "cost_cached_usd", "cost_output_usd", "cost_reasoning_usd")
+_SAME_USD = 1e-9
+"""Dollars by which a sum of parts may differ from the whole."""
 
 
 def _prompts(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - one signature for all
@@ -107,7 +113,8 @@ def _calls(ledger: Reader, context: int) -> Iterator[Row]:
         "SELECT hex(q.request_id), hex(p.prompt_id), q.sample_index, q.step, q.occurrence, q.params, q.seed, r.finish, r.model, "
         "r.input_tokens, r.output_tokens, r.cached_tokens, r.reasoning_tokens, r.estimated, r.cost_usd, r.provider_request_id, "
         "(SELECT count(*) FROM attempts a WHERE a.request = q.id), "
-        "(SELECT count(*) FROM attempts a WHERE a.request = q.id AND a.possibly_billed), r.at, r.ms "
+        "(SELECT count(*) FROM attempts a WHERE a.request = q.id AND a.possibly_billed), r.at, r.ms, "
+        "(SELECT sum(a.reserved_usd) FROM attempts a WHERE a.request = q.id AND a.possibly_billed), r.meta "
         "FROM plan l JOIN requests q ON q.prompt = l.prompt JOIN prompts p ON p.id = q.prompt "
         "LEFT JOIN replies r ON r.request = q.id WHERE q.context = ? ORDER BY l.position, q.sample_index, q.step, q.occurrence",
         (context,),
@@ -133,12 +140,33 @@ def _calls(ledger: Reader, context: int) -> Iterator[Row]:
             "reasoning_tokens": row[12],
             "estimated": None if row[13] is None else bool(row[13]),
             "cost_usd": row[14],
+            **_cost_parts(call.get("price"), row),
             "provider_request_id": row[15],
             "attempts": row[16],
+            "reasoning": _reasoning(row[21]),
             "possibly_billed": row[17],
+            "reserved_usd": row[20],
             "at": row[18],
             "ms": row[19],
         }
+
+
+def _cost_parts(price: dict[str, Any] | None, row: tuple[Any, ...]) -> Row:
+    """Return what a call's cost was for, as far as it follows from tokens and a price; else nothing is known of the parts."""
+    parts = None
+    if price is not None and row[14] is not None:
+        usage = Usage(input_tokens=row[9], output_tokens=row[10], cached_tokens=row[11], reasoning_tokens=row[12])
+        meta = as_object(orjson.loads(row[21])) if row[21] else None
+        parts = cost_of(Price(**price), usage, cache_write_tokens=as_count((meta or {}).get("cache_write_tokens")) or 0)
+        if parts is not None and abs(parts.total - row[14]) > _SAME_USD:
+            parts = None
+    return dict(zip(_PARTS, parts or (None,) * len(_PARTS), strict=True))
+
+
+def _reasoning(meta: str | None) -> str | None:
+    """Return how a reply's reasoning was seen: visible, summary, hidden or none; None where the teacher does not say."""
+    content = as_object(orjson.loads(meta)) if meta else None
+    return as_text((content or {}).get("reasoning"))
 
 
 def _edges(ledger: Reader, context: int) -> Iterator[Row]:
@@ -195,8 +223,10 @@ TABLES: Mapping[str, Table] = {
             "request_id": _TEXT, "prompt_id": _TEXT, "sample_index": _INT, "step": _TEXT, "occurrence": _INT,
             "role": _TEXT, "provider": _TEXT, "model": _TEXT, "revision": _TEXT, "sampling": _TEXT, "seed": _INT,
             "finish": _TEXT, "response_model": _TEXT, "input_tokens": _INT, "output_tokens": _INT, "cached_tokens": _INT,
-            "reasoning_tokens": _INT, "estimated": _BOOL, "cost_usd": _REAL, "provider_request_id": _TEXT,
-            "attempts": _INT, "possibly_billed": _INT, "at": _REAL, "ms": _REAL,
+            "reasoning_tokens": _INT, "estimated": _BOOL, "cost_usd": _REAL, "cost_input_usd": _REAL,
+            "cost_cached_usd": _REAL, "cost_output_usd": _REAL, "cost_reasoning_usd": _REAL, "reasoning": _TEXT,
+            "provider_request_id": _TEXT, "attempts": _INT, "possibly_billed": _INT, "reserved_usd": _REAL, "at": _REAL,
+            "ms": _REAL,
         },
         _calls,
     ),

@@ -25,7 +25,12 @@ class Batch:
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self.callbacks: list[Callable[[], None]] = []
-        self.waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self.waiters: dict[asyncio.AbstractEventLoop, asyncio.Event] = {}
+        """One event a loop, whoever waits in it: waking a loop is a system call."""
+
+    def wait(self) -> asyncio.Event:
+        """Return the event that is set in the running loop when the batch is on disk."""
+        return self.waiters.setdefault(asyncio.get_running_loop(), asyncio.Event())
 
 
 class Writer:
@@ -66,16 +71,15 @@ class Writer:
         """
         with self._condition:
             batch = self._batch
-            event = asyncio.Event()
             if batch.operations:
-                batch.waiters.append((asyncio.get_running_loop(), event))
+                event = batch.wait()
             elif self._idle:
-                event.set()
+                event = None
             else:
-                # an empty batch is still committed after the one on its way
-                batch.waiters.append((asyncio.get_running_loop(), event))
+                event = batch.wait()  # an empty batch is still committed after the one on its way
                 self._condition.notify()
-        await event.wait()
+        if event is not None:
+            await event.wait()
         if self.failure is not None:
             raise self.failure
 
@@ -128,7 +132,7 @@ class Writer:
                 self._roll_back()
         for callback in batch.callbacks:
             callback()
-        for loop, event in batch.waiters:
+        for loop, event in batch.waiters.items():
             loop.call_soon_threadsafe(event.set)
 
     def _roll_back(self) -> None:

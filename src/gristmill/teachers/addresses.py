@@ -21,33 +21,50 @@ from gristmill.teachers.recorded import RecordedTeacher
 from gristmill.teachers.scripted import Script, ScriptedTeacher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gristmill.ports import Teacher
     from gristmill.recipe.model import TeacherSpec
 
 
 class Provider(NamedTuple):
-    """A hosted provider: where it is, and which variable holds its key."""
+    """A provider: where it is, which variable holds its key, and which wire formats it speaks, the usual one first."""
 
     base_url: str
-    key_env: str
+    key_env: str | None
+    apis: tuple[str, ...] = ("chat",)
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "openai": Provider("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "openai": Provider("https://api.openai.com/v1", "OPENAI_API_KEY", ("chat", "responses")),
+    "anthropic": Provider("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", ("messages",)),
+    "deepseek": Provider("https://api.deepseek.com", "DEEPSEEK_API_KEY"),
+    "openrouter": Provider("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "together": Provider("https://api.together.ai/v1", "TOGETHER_API_KEY"),
 }
+"""Hosted providers. Sources: each provider's own quickstart."""
+LOCAL: Mapping[str, Provider] = {"ollama": Provider("http://127.0.0.1:11434/v1", None)}
+"""Servers on this machine whose place is known."""
+SERVERS: Mapping[str, str | None] = {"vllm": None, "sglang": None, "azure": "AZURE_OPENAI_API_KEY", "http": None, "https": None}
+"""Kinds of server whose URL the recipe gives, with the variable that holds their key where there is a usual one."""
+ONE_MODEL = ("vllm", "sglang")
+"""Servers that serve one model and say which."""
+KEY_HEADERS: Mapping[str, tuple[str, str]] = {"azure": ("api-key", "")}
+"""The header for the key, where it is not the wire format's own."""
 BUILTIN: Mapping[str, str] = {"builtin": "builtin-teacher.f16.gguf", "builtin-student": "builtin-student.f16.gguf"}
 """The models that ship, by address."""
-SCHEMES = ("recorded", "scripted", "vllm", "http", "https", *PROVIDERS)
+SCHEMES = ("recorded", "scripted", *SERVERS, *PROVIDERS, *LOCAL)
 FORMS: Mapping[str, str] = {
     "builtin": "A tiny model that ships, in this process: word problems (the `local` extra).",
     "builtin-student": "A weaker model that ships, in this process (the `local` extra).",
     "FILE.gguf": "A model file of your own, in this process (the `local` extra).",
     "recorded:FILE": "Completions that somebody recorded; no call.",
     **{f"{name}:MODEL": f"A model at {p.base_url}; the key is in {p.key_env}." for name, p in PROVIDERS.items()},
-    "vllm:http://HOST:PORT/v1": "A vLLM server.",
-    "http://HOST:PORT/v1": "Any server that speaks OpenAI's chat completions; also https.",
+    **{f"{name}:MODEL": f"A model at {p.base_url}; no key." for name, p in LOCAL.items()},
+    "azure:https://NAME.openai.azure.com/openai/v1": "A deployment at Azure OpenAI; the key is in AZURE_OPENAI_API_KEY.",
+    "vllm:http://HOST:PORT/v1": "A vLLM server; it says which model it serves.",
+    "sglang:http://HOST:PORT/v1": "An SGLang server; it says which model it serves.",
+    "http://HOST:PORT/v1": "Any server that speaks the wire format in `api`; also https.",
     "scripted:": "Answers by rule, for tests.",
 }
 """How an address is written, with one line of help each."""
@@ -84,7 +101,10 @@ class Endpoint(NamedTuple):
     kind: str
     target: str
     model: str
+    """Empty where the server is to say it."""
     key_env: str | None
+    api: str = "chat"
+    """The wire format."""
 
 
 def endpoint(spec: TeacherSpec) -> Endpoint:
@@ -106,21 +126,32 @@ def endpoint(spec: TeacherSpec) -> Endpoint:
         if scheme == "recorded" and not rest:
             raise InputError("`recorded:` names no file", fix="Write `recorded:completions.jsonl`.")
         return Endpoint(scheme, rest, spec.model or Path(rest).name or "scripted", None)
-    if scheme in PROVIDERS:
-        provider = PROVIDERS[scheme]
-        if not (rest or spec.model):
-            raise InputError(f"`{spec.address}` names no model", fix=f"Write `{scheme}:MODEL`.")
-        return Endpoint(scheme, provider.base_url, spec.model or rest, spec.key_env or provider.key_env)
-    url = rest if scheme == "vllm" else spec.address
+    provider = PROVIDERS.get(scheme) or LOCAL.get(scheme)
+    return _served(spec, scheme, rest) if provider is None else _provided(spec, provider, scheme, rest)
+
+
+def _provided(spec: TeacherSpec, provider: Provider, scheme: str, name: str) -> Endpoint:
+    """Return where the calls to a provider go."""
+    if not (name or spec.model):
+        raise InputError(f"`{spec.address}` names no model", fix=f"Write `{scheme}:MODEL`.")
+    api = spec.api or provider.apis[0]
+    if api not in provider.apis:
+        raise InputError(f"{scheme} does not speak `api: {api}`", fix=f"It speaks: {', '.join(provider.apis)}.")
+    return Endpoint(scheme, provider.base_url, spec.model or name, spec.key_env or provider.key_env, api)
+
+
+def _served(spec: TeacherSpec, scheme: str, rest: str) -> Endpoint:
+    """Return where the calls to a server go whose URL the recipe gives."""
+    kind, url = ("http", spec.address) if scheme in ("http", "https") else (scheme, rest)
     wrong = check_url(url)
     if wrong:
         raise InputError(f"the teacher address `{spec.address}` cannot be used: {wrong}", fix=f"Write {_EXAMPLES}.")
-    if not spec.model:
+    if not spec.model and kind not in ONE_MODEL:
         raise InputError(
             f"`{spec.address}` does not say which model",
             fix=f"Write `teacher: {{address: {spec.address}, model: NAME}}`.",
         )
-    return Endpoint("vllm" if scheme == "vllm" else "http", url, spec.model, spec.key_env)
+    return Endpoint(kind, url, spec.model or "", spec.key_env or SERVERS[scheme], spec.api or "chat")
 
 
 def _names_file(address: str) -> bool:
@@ -163,17 +194,52 @@ def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Tea
         if script.log:
             script = script.model_copy(update={"log": str(base / script.log)})
         return ScriptedTeacher(script, model=place.model, revision=spec.revision)
-    from gristmill.teachers.http import HttpTeacher  # its client library takes longer to load than all of ours
+    from gristmill.teachers.http import HttpTeacher, Server  # its client library takes longer to load than all of ours
 
     return HttpTeacher(
-        place.target,
+        Server(
+            place.target,
+            place.api,
+            key_for(place, environment),
+            KEY_HEADERS.get(place.kind),
+            spec.timeout_s,
+            spec.in_flight,
+            spec.extra_headers,
+        ),
         TeacherIdentity(provider=place.kind, model=place.model, revision=spec.revision),
-        key=key_for(place, environment),
-        timeout_s=spec.timeout_s,
-        in_flight=spec.limits.in_flight,
+        stream=spec.stream,
+        patience_s=spec.wait_s,
         extra_body=spec.extra_body,
-        extra_headers=spec.extra_headers,
     )
+
+
+async def open_ready(spec: TeacherSpec, base: Path, environment: Environment, say: Callable[[str], None]) -> Teacher:
+    """Open the teacher at an address; wait for a server that is not up where the recipe says so, and ask which model it serves.
+
+    Args:
+        spec: The teacher.
+        base: The folder that files are relative to.
+        environment: What the person gives.
+        say: Told what is waited for.
+
+    Raises:
+        InputError: as `open_teacher` does, or where the server serves several models.
+        TeacherDown: where the server does not come up, or does not say what it serves.
+    """
+    teacher = open_teacher(spec, base, environment)
+    place = endpoint(spec)
+    if place.model and not spec.wait_for:
+        return teacher
+    from gristmill.teachers.discovery import make_ready  # it knows the client library
+    from gristmill.teachers.http import HttpTeacher
+
+    try:
+        if isinstance(teacher, HttpTeacher):
+            await make_ready(teacher, say)
+    except BaseException:
+        await teacher.close()
+        raise
+    return teacher
 
 
 def key_for(place: Endpoint, environment: Environment) -> str | None:

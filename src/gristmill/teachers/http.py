@@ -1,77 +1,122 @@
-"""`http`: any server that speaks OpenAI's chat completions.
+"""`http`: any server that speaks one of the wire formats, over one transport.
 
-One adapter for one wire format, and no vendor's library: a reply is either well-formed and becomes a `Reply`, or it is a fault
-with the bytes as evidence and a kind that says whether trying again makes sense. No redirect is followed, so a key reaches
-the host that the person named and no other. The format is described at platform.openai.com/docs/api-reference/chat.
+A reply is either well-formed and becomes a `Reply`, or it is a fault with the bytes as evidence and a kind that says whether
+trying again makes sense. A long answer is streamed, so that one that only repeats itself is ended early: what came is a reply
+that was cut off (`meta.stopped: loop`), and the rest is not paid for. A server that answers as another model than before ends
+the run.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+import time
+from contextlib import aclosing
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import aiohttp
 import orjson
 
-from gristmill.plain import as_list, as_object
+from gristmill.plain import as_object
 from gristmill.ports import TeacherFault
-from gristmill.teachers.completions import malformed, read_completion, said, wire_body
+from gristmill.teachers.events import DONE, Seen
+from gristmill.teachers.formats import FORMATS
+from gristmill.teachers.loops import LoopDetector
+from gristmill.teachers.pace import pace_of
+from gristmill.teachers.transport import BROKEN, Transport
+from gristmill.teachers.wire import estimated, malformed, said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gristmill.ports import FaultKind
-    from gristmill.records import Reply, Request, TeacherIdentity
+    import aiohttp
 
-TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-FATAL = frozenset({401, 403, 404, 405})
-MAX_BODY_BYTES = 64 * 1024 * 1024
+    from gristmill.ports import FaultKind
+    from gristmill.records import Pace, Reply, Request, TeacherIdentity
+
+TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
+FATAL = frozenset({401, 402, 403, 404, 405})
+HOPELESS = frozenset(
+    {
+        "billing_hard_limit_reached", "billing_not_active", "billing_error", "insufficient_quota", "insufficient_balance",
+        "invalid_api_key", "model_not_found",
+    }
+)  # fmt: skip
+"""Codes and types of errors that meet every request alike, whatever the status: no credit, a wrong key, an unknown model."""
+STREAM_FROM = 2048
+"""Tokens that an answer may have at least for its chat completion to be streamed unless the recipe says otherwise."""
+ROUTED = frozenset({"openrouter"})
+"""Providers that choose who answers, so that another name is no surprise."""
+
+
+class Server(NamedTuple):
+    """Where a server is and how it is spoken to."""
+
+    base_url: str
+    """Up to and including the version: `http://127.0.0.1:8000/v1`."""
+    api: str = "chat"
+    """The wire format: `chat`, `responses` or `messages`."""
+    key: str | None = None
+    """Sent in a header; redacted from everything that is kept."""
+    key_header: tuple[str, str] | None = None
+    """That header and what stands before the key, where it is not the format's own."""
+    timeout_s: float = 600.0
+    """For one exchange, from sending to the last byte."""
+    in_flight: int = 64
+    """Connections to keep."""
+    headers: Mapping[str, str] = MappingProxyType({})
+    """To add to every request."""
 
 
 class HttpTeacher:
-    """Calls an OpenAI-compatible server."""
+    """Calls a server."""
 
     def __init__(
         self,
-        base_url: str,
+        server: Server,
         identity: TeacherIdentity,
         *,
-        key: str | None = None,
-        timeout_s: float = 600.0,
-        in_flight: int = 64,
+        stream: bool | None = None,
+        patience_s: float = 0.0,
         extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Describe the server; nothing is sent yet.
+        """Describe the teacher; nothing is sent yet.
 
         Args:
-            base_url: Up to and including the version: `http://127.0.0.1:8000/v1`.
+            server: Where it is and how it is spoken to.
             identity: Provider, model and revision as declared.
-            key: Sent as a bearer token; redacted from everything that is kept.
-            timeout_s: For one exchange, from sending to the last byte.
-            in_flight: Connections to keep.
+            stream: Whether answers are streamed; None streams long chat completions.
+            patience_s: How long a server that is not there is waited for.
             extra_body: Fields to add to every body.
-            extra_headers: Headers to add.
+
+        Raises:
+            InputError: where the environment names certificates that cannot be read.
         """
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self.api = server.api
+        """The wire format: `chat`, `responses` or `messages`."""
+        self._format = FORMATS[server.api]
         self._identity = identity
-        self._key = key
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._in_flight = in_flight
+        self._stream = stream
         self._extra_body = dict(extra_body or {})
-        self._headers = {"content-type": "application/json", **(extra_headers or {})}
-        if key:
-            self._headers["authorization"] = f"Bearer {key}"
-        self._proxy = _proxy_for(base_url)
-        self._client: aiohttp.ClientSession | None = None
+        self.patience_s = patience_s
+        """Faults in a row do not mean that the server is gone before they span this many seconds."""
+        self.limits: Mapping[str, str] = {}
+        """The headers about limits in the last response."""
+        headers = {"content-type": "application/json", **self._format.headers, **server.headers}
+        if server.key:
+            name, before = server.key_header or self._format.key_header
+            headers[name] = f"{before}{server.key}"
+        self.wire = Transport(
+            server.base_url, headers=headers, key=server.key, timeout_s=server.timeout_s, in_flight=server.in_flight
+        )
+        self._served: str | None = None
 
     @property
     def identity(self) -> TeacherIdentity:
         """Return the declared identity."""
         return self._identity
+
+    def identify(self, identity: TeacherIdentity) -> None:
+        """Take the identity that the server itself gave, before the first request."""
+        self._identity = identity
 
     @property
     def bills(self) -> bool:
@@ -84,127 +129,157 @@ class HttpTeacher:
         Raises:
             TeacherFault: for everything that is not one well-formed reply.
         """
-        body = orjson.dumps({**wire_body(request, self._identity.model), **self._extra_body})
-        try:
-            async with self._session().post(self._url, data=body, allow_redirects=False, proxy=self._proxy) as response:
-                return self._read(response.status, response.headers, await self._whole(response))
-        except TimeoutError:
-            raise TeacherFault(
-                f"no answer within {self._timeout.total:g} s", kind="transient", code="timeout", possibly_billed=True
-            ) from None
-        except aiohttp.ClientConnectorError as error:
-            raise TeacherFault(self._clean(f"cannot connect: {error}"), kind="transient", code="connect") from None
-        except aiohttp.InvalidURL:
-            raise TeacherFault(f"{self._url} is no URL", kind="fatal", code="bad_url") from None
-        except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
-            raise TeacherFault(
-                self._clean(f"the connection broke: {error!r}"), kind="transient", code="reset", possibly_billed=True
-            ) from None
+        body = self.body(request, self._format.streaming if self._streams(request) else {})
+        async with self.wire.opened("POST", self._format.path, orjson.dumps(body)) as response:
+            self.limits = {name: self.wire.clean(value) for name, value in _limits(response.headers).items()}
+            if response.status != 200:
+                raise self.refusal(response, await self.wire.whole(response))
+            if response.content_type == "text/event-stream":
+                reply = await self._follow(response)
+            else:
+                reply = self._read(response, await self.wire.whole(response))
+        self._check_model(reply)
+        usage = estimated(reply.usage, request, reply.message)
+        return reply.model_copy(update={"usage": usage, "pace": pace_of(response.headers, time.time())})
+
+    @property
+    def path(self) -> str:
+        """Return where requests go, after the base URL."""
+        return self._format.path
+
+    def body(self, request: Request, more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+        """Return the body of a request; what the recipe adds goes before everything else."""
+        return {**self._format.body(request, self._identity.model), **more, **self._extra_body}
+
+    def read(self, content: Mapping[str, Any], evidence: bytes) -> Reply:
+        """Return the reply in a body that came another way, such as in a batch.
+
+        Raises:
+            TeacherFault: where there is none.
+        """
+        return self._format.read(content, evidence)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
+        await self.wire.close()
 
-    def _session(self) -> aiohttp.ClientSession:
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._in_flight),
-                headers=self._headers,
-                timeout=self._timeout,
-                auto_decompress=True,
-                trust_env=False,  # it would send what ~/.netrc holds to a host that a recipe names
-            )
-        return self._client
+    def _streams(self, request: Request) -> bool:
+        most = request.sampling.max_tokens
+        return self._stream if self._stream is not None else self.api == "chat" and (most is None or most >= STREAM_FROM)
 
-    def _read(self, status: int, headers: Mapping[str, str], data: bytes) -> Reply:
-        clean = self._redact(data)
-        if status != 200:
-            raise _refusal(status, self._clean(headers.get("location", "nowhere")), headers.get("retry-after"), clean)
+    def _read(self, response: aiohttp.ClientResponse, clean: bytes) -> Reply:
         try:
             content = orjson.loads(clean)
         except orjson.JSONDecodeError as error:
-            kind = headers.get("content-type", "no content type")
-            raise malformed(self._clean(f"the reply is not JSON ({kind}): {error}"), clean) from None
+            kind = response.headers.get("content-type", "no content type")
+            raise malformed(self.wire.clean(f"the reply is not JSON ({kind}): {error}"), clean) from None
         reply = as_object(content)
         if reply is None:
             raise malformed("the reply is not an object", clean)
         if reply.get("error"):
             raise malformed(f"an error with status 200: {said(reply)}", clean)
-        return read_completion(reply, clean)
+        return self._format.read(reply, clean)
 
-    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        """Read a body whole, but no more than `MAX_BODY_BYTES` once it is unpacked."""
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size > MAX_BODY_BYTES:
-                start = self._redact(b"".join(parts)[: 1000 + len(self._key or "")])[:1000]
-                raise malformed(f"the reply is longer than {MAX_BODY_BYTES:,} bytes", start)
-        return b"".join(parts)
-
-    def _redact(self, data: bytes) -> bytes:
-        """Return a body without the key, also where JSON spells it with escapes."""
-        if not self._key:
-            return data
-        data = data.replace(self._key.encode(), b"[key]")
-        if b"\\" in data:
+    async def _follow(self, response: aiohttp.ClientResponse) -> Reply:
+        """Read a stream to its end, or until its text is a loop."""
+        fold, loop, seen = self._format.fold(), LoopDetector(), Seen()
+        ended = looped = False
+        wrong = broke = ""
+        async with aclosing(self.wire.events(response)) as events:
             try:
-                content = orjson.loads(data)
-            except orjson.JSONDecodeError:
-                return data
-            clean = _without(content, self._key)
-            return data if clean == content else orjson.dumps(clean)
-        return data
+                async for data in events:
+                    seen.add(data)
+                    event = None if data == DONE else _event(data)
+                    ended, wrong = data == DONE, event if isinstance(event, str) else ""
+                    looped = isinstance(event, dict) and loop.take(fold.take(event))
+                    if ended or wrong or looped:
+                        break
+            except (*BROKEN, TimeoutError) as error:
+                if not seen.count:
+                    raise
+                broke = f" ({type(error).__name__})"
+        folded = fold.body()
+        content = self.wire.without_key(folded)
+        evidence = seen.evidence() if content == folded else orjson.dumps(content)  # the key may come in two pieces
+        if not (ended or wrong or looped or fold.finished):
+            wrong = f"the stream ended after {seen.count:,} events, before the reply did{broke}"
+        if wrong:
+            raise malformed(self.wire.clean(wrong), evidence)
+        reply = self._format.read(content, evidence)
+        return reply.model_copy(update={"finish": "length", "meta": {**reply.meta, "stopped": "loop"}}) if looped else reply
 
-    def _clean(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+    def _check_model(self, reply: Reply) -> None:
+        """Remember which model answers, and do not go on where it is another one.
+
+        Raises:
+            TeacherFault: `fatal`, where the model changed.
+        """
+        if reply.model is None or self._identity.provider in ROUTED:
+            return
+        if self._served is None:
+            self._served = reply.model
+        if reply.model != self._served:
+            raise TeacherFault(
+                f"the server answered as `{self._served}` and now answers as `{reply.model}`",
+                kind="fatal",
+                code="model_changed",
+                evidence=reply.model_dump_json().encode(),
+                possibly_billed=True,
+            )
+
+    def refusal(self, response: aiohttp.ClientResponse, clean: bytes) -> TeacherFault:
+        """Return the fault of a response that is none to use, with its body, from which the key was taken, as evidence."""
+        return _refusal(
+            response.status,
+            self.wire.clean(response.headers.get("location", "nowhere")),
+            pace_of(response.headers, time.time()),
+            clean,
+        )
 
 
-def _without(content: Any, key: str) -> Any:
-    """Return plain content with `key` replaced in every text."""
-    if isinstance(content, str):
-        return content.replace(key, "[key]")
-    items, fields = as_list(content), as_object(content)
-    if items is not None:
-        return [_without(item, key) for item in items]
-    if fields is not None:
-        return {name.replace(key, "[key]"): _without(value, key) for name, value in fields.items()}
-    return content
-
-
-def _proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment names for `url`."""
+def _event(data: bytes) -> dict[str, Any] | str:
+    """Return an event's object, or what is wrong with it."""
     try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return None if not parts.hostname or proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
+        event = as_object(orjson.loads(data))
+    except orjson.JSONDecodeError as error:
+        return f"an event of the stream is not JSON: {error}"
+    if event is None:
+        return "an event of the stream is not an object"
+    if event.get("error") or "error" in (event.get("type"), event.get("object")):
+        return f"an error in the stream: {said(event)}"
+    return event
 
 
-def _refusal(status: int, location: str, retry_after: str | None, data: bytes) -> TeacherFault:
-    kind: FaultKind = "transient" if status in TRANSIENT else "fatal" if status in FATAL else "permanent"
+def _limits(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that tell of limits."""
+    return {
+        name.lower(): value for name, value in headers.items() if "ratelimit" in name.lower() or name.lower() == "retry-after"
+    }
+
+
+def _refusal(status: int, location: str, pace: Pace | None, data: bytes) -> TeacherFault:
     try:
-        words = said(orjson.loads(data))
+        content = orjson.loads(data)
+        words = said(content)
     except orjson.JSONDecodeError:
-        words = data[:300].decode(errors="replace").strip()
+        content, words = None, data[:300].decode(errors="replace").strip()
     if 300 <= status < 400:
-        kind, words = "fatal", f"redirect to {location!r}, which is not followed"
+        words = f"redirect to {location!r}, which is not followed"
     return TeacherFault(
         f"HTTP {status}: {words}" if words else f"HTTP {status}",
-        kind=kind,
+        kind=_kind(status, content),
         code=f"http_{status}",
         evidence=data,
-        retry_after_s=_retry_after(retry_after),
+        pace=pace,
     )
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Return a Retry-After header's seconds; the date form is left to the backoff."""
-    try:
-        seconds = float(value or "")
-    except ValueError:
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+def _kind(status: int, content: Any) -> FaultKind:
+    """Return what a refusal means for the request and the run, by its status and the code or type in its body."""
+    body = as_object(content) or {}
+    error = as_object(body.get("error")) or body
+    if 300 <= status < 400 or status in FATAL or HOPELESS & {str(error.get("code")), str(error.get("type"))}:
+        return "fatal"
+    if status == 429:
+        return "limited"
+    return "transient" if status in TRANSIENT else "permanent"

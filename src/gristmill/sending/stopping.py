@@ -6,6 +6,8 @@ what is in flight is awaited and recorded. The first reason stays.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ class StopSwitch:
         self.error: Stopped | None = None
         self.interrupted = False
         self._listeners: list[Callable[[], None]] = []
+        self._turned = asyncio.Event()
 
     @property
     def on(self) -> bool:
@@ -42,6 +45,13 @@ class StopSwitch:
         """Call `listener` when the switch is turned."""
         self._listeners.append(listener)
 
+    async def pause(self, seconds: float) -> None:
+        """Wait, but no longer than the run goes on."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._turned.wait()
+
     def _tell(self) -> None:
+        self._turned.set()
         for listener in self._listeners:
             listener()

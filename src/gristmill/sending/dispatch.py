@@ -1,28 +1,33 @@
 """The only place that sends.
 
-A dispatcher belongs to one teacher: it bounds what is in flight, writes the intent before and the reply after every exchange,
-tries passing faults again with growing, jittered waits, and turns the stop switch when nothing would succeed any more. An
-exchange belongs to the dispatcher and not to the task that asked: cancelling the task never cancels a request that was sent;
-its reply is recorded and waits for the replay.
+A dispatcher belongs to one teacher: it sends what its gate lets through, writes the intent before and the reply after every
+exchange, tries passing faults again with growing, jittered waits, and turns the stop switch when nothing would succeed any
+more. A refusal for the rate closes the gate for everybody and costs the request none of its tries. An exchange belongs to the
+dispatcher and not to the task that asked: cancelling the task never cancels a request that was sent; its reply is recorded and
+waits for the replay.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.errors import LedgerError, TeacherDown
 from gristmill.ids import seed_for
 from gristmill.ports import Parked, TeacherFault
+from gristmill.sending.spending import amount_of
 from gristmill.store.effects import end_attempt, put_attempt, put_reply
 from gristmill.store.place import check_space
 
 if TYPE_CHECKING:
-    from gristmill.engine.stopping import StopSwitch
-    from gristmill.ports import Clock, Teacher
+    from gristmill.ports import Teacher
+    from gristmill.pricing.budget import Amount
     from gristmill.records import Reply, Request
+    from gristmill.sending.gate import Gate
+    from gristmill.sending.spending import Meter
+    from gristmill.sending.stopping import StopSwitch
     from gristmill.store.ledger import Ledger
 
 FIRST_WAIT_S = 0.5
@@ -69,30 +74,34 @@ class Dispatcher:
         teacher: Teacher,
         ledger: Ledger,
         switch: StopSwitch,
-        clock: Clock,
         *,
-        in_flight: int,
+        meter: Meter,
+        gate: Gate,
         attempts: int,
         max_calls: int | None = None,
     ) -> None:
         self.teacher = teacher
+        self.meter = meter
         self.calls = 0
-        self.in_flight = 0
-        """Exchanges under way: sent, or between two tries. Those that wait for a slot are not."""
+        self.gate = gate
         self.faults: dict[str, int] = {}
         self._ledger = ledger
         self._switch = switch
-        self._clock = clock
-        self._slots = asyncio.Semaphore(in_flight)
+        self._clock = gate.clock
         self._attempts = attempts
+        self._patience_s = float(getattr(teacher, "patience_s", 0.0))
+        """How long a server that is being restarted is waited for."""
         self._max_calls = max_calls
         self._live: set[asyncio.Task[Reply]] = set()
         self._faults_in_row = 0
         self._last_answer_s: float | None = None
         self._first_fault_s: float | None = None
         self._space_checked_s = float("-inf")
-        self._stopped = asyncio.Event()
-        switch.listen(self._stopped.set)
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests are under way; those that wait for the gate or for their next try are not."""
+        return self.gate.in_flight
 
     async def send(self, outgoing: Outgoing) -> Reply:
         """Return the reply to a request that is on record.
@@ -102,7 +111,7 @@ class Dispatcher:
             Exhausted: where the teacher has no further answer to this prompt.
             Parked: where the run is stopping.
         """
-        exchange = asyncio.create_task(self._exchange(outgoing))
+        exchange = asyncio.create_task(self._tries(outgoing))
         self._live.add(exchange)
         exchange.add_done_callback(self._done)
         return await asyncio.shield(exchange)
@@ -120,50 +129,83 @@ class Dispatcher:
     async def close(self) -> None:
         """Wait for everything that was sent, then close the teacher."""
         await self.drain()
+        self.gate.close()
         await self.teacher.close()
-
-    async def _exchange(self, outgoing: Outgoing) -> Reply:
-        async with self._slots:
-            self.in_flight += 1
-            try:
-                return await self._tries(outgoing)
-            finally:
-                self.in_flight -= 1
 
     async def _tries(self, outgoing: Outgoing) -> Reply:
         wait_s = random.Random(seed_for(outgoing.request.id, "wait"))
-        for number in range(1, self._attempts + 1):
+        failures = 0
+        for number in count(outgoing.tries + 1):
             try:
-                return await self._try(outgoing, outgoing.tries + number)
+                return await self._try(outgoing, number)
             except TeacherFault as fault:
                 self._judge(fault)
                 if fault.kind == "exhausted":
                     raise Exhausted(str(fault), fault.code) from None
                 if fault.kind == "fatal":
                     raise Parked from None
-                if fault.kind == "permanent" or number == self._attempts:
+                if fault.kind == "limited":
+                    continue
+                if fault.code != "connect" or not self._patience_s:  # a server that is away is waited for, not tried in vain
+                    failures += 1
+                if fault.kind == "permanent" or failures == self._attempts:
                     raise CallRefused(str(fault), code=fault.code, transient=fault.kind == "transient") from None
-                await self._pause(fault.retry_after_s or _backoff(number, wait_s))
-        raise AssertionError("a teacher is tried at least once")
+                told_s = fault.pace.retry_after_s if fault.pace else None
+                await self._switch.pause(told_s or _backoff(max(1, failures), wait_s))
+        raise AssertionError("numbers do not end")
 
     async def _try(self, outgoing: Outgoing, number: int) -> Reply:
         if self._switch.on or self.calls == self._max_calls:
             raise Parked
+        passed = await self.gate.enter(outgoing.request)
+        try:
+            reply = await self._admitted(outgoing, number)
+        except TeacherFault as fault:
+            self.gate.failed(passed, fault)
+            raise
+        except BaseException:
+            self.gate.dropped()
+            raise
+        self.gate.answered(passed, reply)
+        return reply
+
+    async def _admitted(self, outgoing: Outgoing, number: int) -> Reply:
+        """Send a request that the gate let through, once the budget allows it."""
+        if self._switch.on or self.calls == self._max_calls:
+            raise Parked
         self._check_space()
+        need, purse = self.meter.need(outgoing.request), self.meter.purse
+        await purse.admit(need)
+        try:
+            reply = await self._paid(outgoing, number, need)
+        except TeacherFault as fault:
+            purse.fail(need, possibly_billed=fault.possibly_billed)
+            raise
+        except BaseException:
+            purse.fail(need, possibly_billed=True)
+            raise
+        purse.settle(need, amount_of(reply))
+        return reply
+
+    async def _paid(self, outgoing: Outgoing, number: int, need: Amount) -> Reply:
+        """Send a request whose worst case is set aside: the intent is on disk before, the reply after."""
         started = self._clock.time()
-        attempt = put_attempt(self._ledger, outgoing.row, number, started)
+        attempt = put_attempt(self._ledger, outgoing.row, number, started, self.meter.reserved(need))
         try:
             if self.teacher.bills:
                 await self._ledger.durable()
             self.calls += 1
             before = self._clock.monotonic()
+            mark = self.meter.begin()
             try:
-                reply = await self.teacher.complete(outgoing.request)
+                reply = self.meter.priced(outgoing.request, await self.teacher.complete(outgoing.request), mark)
             except TeacherFault as fault:
                 end_attempt(self._ledger, attempt, self._clock.time(), fault)
-                if fault.kind != "transient":
+                if fault.kind not in ("transient", "limited"):
                     await self._ledger.durable()
                 raise
+            finally:
+                self.meter.end()
             ms = (self._clock.monotonic() - before) * 1000
             put_reply(self._ledger, outgoing.row, attempt, reply, at=self._clock.time(), ms=ms)
             await self._ledger.durable()
@@ -198,7 +240,7 @@ class Dispatcher:
         if self._faults_in_row == 1:
             self._first_fault_s = now
         span = now - (self._first_fault_s or now)
-        patience = NEVER_UP_AFTER_S if self._last_answer_s is None else DOWN_AFTER_S
+        patience = max(self._patience_s, NEVER_UP_AFTER_S if self._last_answer_s is None else DOWN_AFTER_S)
         if self._faults_in_row >= DOWN_AFTER_FAULTS and span >= patience:
             self._switch.stop(
                 TeacherDown(
@@ -206,13 +248,6 @@ class Dispatcher:
                     fix="Is the server up, and the address right? Run again to go on.",
                 )
             )
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next try, but not longer than the run goes on."""
-        if not self._switch.on:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._stopped.wait()
 
 
 def _backoff(number: int, rng: random.Random) -> float:

@@ -1,0 +1,1 @@
+"""Experiments over runs: each uses `api` as a person would."""

@@ -1,0 +1,205 @@
+"""One way over the wire for every format: connections, proxies, certificates, bounds, and keys that stay secret.
+
+No redirect is followed, so a key reaches the host that the person named and no other. What goes wrong on the way is a fault with
+a kind; what comes back has no key in it. Proxies and certificates are the environment's: `HTTPS_PROXY` and its kin, and
+`SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE` for an authority of one's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import orjson
+
+from gristmill.errors import InputError
+from gristmill.plain import as_list, as_object
+from gristmill.ports import TeacherFault
+from gristmill.teachers.events import EventCutter
+from gristmill.teachers.wire import malformed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+"""Variables that name a file or folder of authorities to trust instead of the system's; the first that is set."""
+
+BROKEN = (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError)
+"""How a connection ends before its reply does."""
+
+
+class Transport:
+    """Sends to one server."""
+
+    def __init__(self, base_url: str, *, headers: Mapping[str, str], key: str | None, timeout_s: float, in_flight: int) -> None:
+        """Describe the server; nothing is sent yet.
+
+        Args:
+            base_url: Up to and including the version, perhaps with a query.
+            headers: Of every request, with the key.
+            key: What must not appear in anything that is kept.
+            timeout_s: For one exchange, from sending to the last byte.
+            in_flight: Connections to keep.
+
+        Raises:
+            InputError: where the environment names authorities that cannot be read.
+        """
+        self._base = base_url
+        self._headers = dict(headers)
+        self._key = key
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._in_flight = in_flight
+        self._proxy = _proxy_for(base_url)
+        self._trust = _trust() if base_url.startswith("https:") else True
+        self._client: aiohttp.ClientSession | None = None
+
+    def url(self, path: str) -> str:
+        """Return the address of a path below the base, which keeps its query."""
+        try:
+            parts = urlsplit(self._base)
+        except ValueError:
+            return self._base
+        path, _, query = path.partition("?")
+        both = "&".join(part for part in (parts.query, query) if part)
+        return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, both, ""))
+
+    @asynccontextmanager
+    async def opened(
+        self, method: str, path: str, body: bytes | IO[bytes] | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """Send and yield the response, whose body is not read yet; whoever leaves early ends the connection.
+
+        A body may be an open file; `headers` go before the usual ones.
+
+        Raises:
+            TeacherFault: where no whole response comes back.
+        """
+        url = self.url(path)
+        try:
+            async with self._session().request(
+                method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+            ) as response:
+                try:
+                    yield response
+                except BaseException:
+                    response.close()
+                    raise
+        except TimeoutError:
+            raise TeacherFault(
+                f"no answer within {self._timeout.total:g} s", kind="transient", code="timeout", possibly_billed=True
+            ) from None
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+            words = f"no safe connection: {error}; an authority of your own is named by the variable {CA_VARIABLES[0]}"
+            raise TeacherFault(self.clean(words), kind="fatal", code="tls") from None
+        except aiohttp.ClientConnectorError as error:
+            raise TeacherFault(self.clean(f"cannot connect: {error}"), kind="transient", code="connect") from None
+        except aiohttp.InvalidURL:
+            raise TeacherFault(self.clean(f"{url} is no URL"), kind="fatal", code="bad_url") from None
+        except BROKEN as error:
+            raise TeacherFault(
+                self.clean(f"the connection broke: {error!r}"), kind="transient", code="reset", possibly_billed=True
+            ) from None
+
+    async def whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read a body whole, but no more than `MAX_BODY_BYTES` once it is unpacked, and return it without the key."""
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise self._too_long(b"".join(parts))
+        return self.redact(b"".join(parts))
+
+    async def events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        """Yield the data of each server-sent event without the key, within the same bound."""
+        cutter, start, size = EventCutter(), b"", 0
+        async for part in response.content.iter_any():
+            start = start or part
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise self._too_long(start)
+            for data in cutter.feed(part):
+                yield self.redact(data)
+        for data in cutter.end():
+            yield self.redact(data)
+
+    def _too_long(self, data: bytes) -> TeacherFault:
+        start = self.redact(data[: 1000 + len(self._key or "")])[:1000]
+        return malformed(f"the reply is longer than {MAX_BODY_BYTES:,} bytes", start)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._in_flight, ssl=self._trust),
+                headers=self._headers,
+                timeout=self._timeout,
+                auto_decompress=True,
+                trust_env=False,  # it would send what ~/.netrc holds to a host that a recipe names
+            )
+        return self._client
+
+    def redact(self, data: bytes) -> bytes:
+        """Return a body without the key, also where JSON spells it with escapes."""
+        if not self._key:
+            return data
+        data = data.replace(self._key.encode(), b"[key]")
+        if b"\\" in data:
+            try:
+                content = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                return data
+            clean = self.without_key(content)
+            return data if clean == content else orjson.dumps(clean)
+        return data
+
+    def clean(self, text: str) -> str:
+        """Return a text without the key."""
+        return text.replace(self._key, "[key]") if self._key else text
+
+    def without_key(self, content: Any) -> Any:
+        """Return plain content without the key in any of its texts."""
+        if isinstance(content, str):
+            return self.clean(content)
+        items, fields = as_list(content), as_object(content)
+        if items is not None:
+            return [self.without_key(item) for item in items]
+        if fields is not None:
+            return {self.clean(name): self.without_key(value) for name, value in fields.items()}
+        return content
+
+
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for `url`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return None if not parts.hostname or proxy_bypass(parts.hostname) else getproxies().get(parts.scheme)
+
+
+def _trust() -> ssl.SSLContext:
+    """Return whom to trust: the authorities that the environment names, or the system's."""
+    variable = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+    if variable is None:
+        return ssl.create_default_context()
+    path = Path(os.environ[variable])
+    try:
+        return ssl.create_default_context(capath=str(path)) if path.is_dir() else ssl.create_default_context(cafile=str(path))
+    except OSError as error:
+        raise InputError(
+            f"the certificates in {path} cannot be read: {error}", fix=f"The variable {variable} names them; mend or unset it."
+        ) from None
