@@ -33,7 +33,7 @@ def test_a_pilot_says_what_the_run_will_be(tmp_path: Path) -> None:
         " a row",
         "for 150 rows (95 % intervals)",
         "bill ",
-        "hours ",
+        "time ",
         "where the money goes: ",
     ):
         assert part in done.out

@@ -9,7 +9,7 @@ import orjson
 
 from gristmill import api
 from gristmill.cli.person import environment
-from gristmill.cli.terminal import Reporter, safe
+from gristmill.cli.terminal import Reporter, duration, safe
 from gristmill.errors import InputError
 from gristmill.files.writing import write_json
 from gristmill.studies.pilot import PROMPTS, make_pilot, read_pilot
@@ -56,7 +56,7 @@ def _lines(pilot: Pilot, recipe: str, folder: RunFolder) -> list[str]:
         f"for {whole} (95 % intervals)",
         f"  prompts            {_count(pilot.prompts_needed)}",
         f"  bill               {_usd(pilot.usd)}",
-        f"  hours              {_hours(pilot.hours)}",
+        f"  time               {_time(pilot.hours)}",
     ]
     needed = pilot.prompts_needed.value
     if needed is None:
@@ -83,8 +83,10 @@ def _usd(found: Range) -> str:
     return _within(found, dollars)
 
 
-def _hours(found: Range) -> str:
-    return "unknown" if found.low is None or found.high is None else f"{found.low:.2g} to {found.high:.2g}"
+def _time(found: Range) -> str:
+    if found.low is None or found.high is None:
+        return "unknown"
+    return f"{duration(found.low * 3600)} at the limits, {duration(found.high * 3600)} at the pilot's pace"
 
 
 def _within(found: Range, show: Callable[[float], str]) -> str:
