@@ -141,8 +141,12 @@ def test_local_server(tmp_path: Path) -> None:
         assert exported(rough / "run") == exported(calm)
 
 
-def test_the_demo(tmp_path: Path, demo: Path) -> None:
-    """A real model, killed twice: no reply on record is replaced or asked for again, and the rows are the same."""
+def test_the_demo(tmp_path: Path) -> None:
+    """A real model, killed twice: no reply on record is replaced or asked for again, and the export follows from the replies.
+
+    Its rows are not compared with an undisturbed run's: which requests share a batch depends on timing, and about one text in
+    some thousands differs in a last bit and so in a word. That equal replies give equal rows is shown with the teachers above.
+    """
     output = tmp_path / "runs/demo"
     known: dict[str, tuple[Any, ...]] = {}
     for place in (150, 600):
@@ -158,5 +162,9 @@ def test_the_demo(tmp_path: Path, demo: Path) -> None:
     summary = json.loads(out)
     assert summary["exported"] == 500
     assert summary["calls"]["made"] + len(known) == len(replies(output))
-    assert exported(output) == exported(demo / "runs/demo")
-    assert chosen(output) == chosen(demo / "runs/demo")
+    files = exported(output)
+    (output / "summary.json").unlink()  # so that everything is decided, exported and counted anew
+    code, out, err = finish(command("demo", "-o", str(output), "--json"))
+    assert code == 0, err
+    assert json.loads(out)["calls"]["made"] == 0
+    assert exported(output) == files
