@@ -16,7 +16,7 @@ import orjson
 from gristmill.messages import Frozen
 
 if TYPE_CHECKING:
-    from gristmill.records import Usage
+    from gristmill.records import Request, Usage
 
 MILLION = 1_000_000
 MESSAGE_TOKENS = 32
@@ -105,6 +105,13 @@ def most_usd(price: Price, input_bound: int, output_limit: int) -> float:
 def input_bound(texts_bytes: int, parts: int) -> int:
     """Return the most tokens that a prompt can be: no token is shorter than a byte, and a template wraps each part."""
     return texts_bytes + MESSAGE_TOKENS * (parts + 1)
+
+
+def request_bound(request: Request) -> int:
+    """Return the most input tokens that a request can be: its messages, tool calls, tools and response format."""
+    sizes = [len(m.content.encode()) + sum(len(c.arguments.encode()) for c in m.tool_calls) for m in request.messages]
+    sizes += [len(str(extra)) for extra in (*request.tools, *([request.response_format] if request.response_format else []))]
+    return input_bound(sum(sizes), len(sizes))
 
 
 @cache

@@ -12,7 +12,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from gristmill.pricing.price import input_bound
+from gristmill.pricing.price import request_bound
 from gristmill.sending.pacing import Measured, Slots, granted, refused
 from gristmill.sending.sharing import Booked, book, correct
 
@@ -258,9 +258,7 @@ class Gate:
 
     def _bound(self, request: Request) -> int:
         """Return the most tokens that a request can cost; without a limit on its output, what is usual so far."""
-        sizes = [len(m.content.encode()) + sum(len(c.arguments.encode()) for c in m.tool_calls) for m in request.messages]
-        sizes += [len(str(extra)) for extra in (*request.tools, *([request.response_format] if request.response_format else []))]
-        return input_bound(sum(sizes), len(sizes)) + (request.sampling.max_tokens or int(self._mean_tokens))
+        return request_bound(request) + (request.sampling.max_tokens or int(self._mean_tokens))
 
     def close(self) -> None:
         """Let go of what is shared."""

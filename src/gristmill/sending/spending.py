@@ -14,7 +14,7 @@ from gristmill.errors import BudgetReached, InputError, TeacherDown
 from gristmill.plain import as_count
 from gristmill.ports import Parked
 from gristmill.pricing.budget import Amount, Budget, Caps
-from gristmill.pricing.price import Price, cost_of, input_bound, most_usd, shipped_price
+from gristmill.pricing.price import Price, cost_of, most_usd, request_bound, shipped_price
 from gristmill.store.effects import Reserved, spent_so_far
 from gristmill.teachers.addresses import PROVIDERS
 from gristmill.teachers.wire import estimated
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gristmill.teachers.addresses import Endpoint
 
 HOSTED = frozenset({*PROVIDERS, "azure"})
+"""Teachers whose calls somebody bills for, also where their price is not known."""
 FREE = frozenset({"builtin", "gguf", "recorded"})
 """Teachers whose calls cost nothing unless the recipe gives a price."""
 
@@ -176,10 +177,7 @@ class Meter:
         """Return the most that a call can cost; nothing where no cap asks for it."""
         if not self._careful:
             return Amount()
-        texts = sum(len(m.content.encode()) + sum(len(c.arguments.encode()) for c in m.tool_calls) for m in request.messages)
-        extras = [*request.tools, *([request.response_format] if request.response_format else [])]
-        bound = input_bound(texts + sum(len(str(extra)) for extra in extras), len(request.messages) + len(extras))
-        limit = request.sampling.max_tokens or 0
+        bound, limit = request_bound(request), request.sampling.max_tokens or 0
         usd = most_usd(self.rates.price, bound, limit) if self.rates.price else 0.0
         return Amount(usd, bound + limit)
 
@@ -208,9 +206,7 @@ class Meter:
 
     def priced(self, request: Request, reply: Reply, mark: float, *, batched: bool = False) -> Reply:
         """Return a reply with its usage, an estimate where the provider counted nothing, and what it cost."""
-        usage = reply.usage
-        if self._estimates and (usage.input_tokens is None or usage.output_tokens is None):
-            usage = estimated(usage, request, reply.message)
+        usage = estimated(reply.usage, request, reply.message) if self._estimates else reply.usage
         cost = reply.cost_usd
         if self.rates.second_usd is not None:
             self._advance()
