@@ -93,6 +93,7 @@ class BatchDispatcher:
             for item in waiting_in(ledger, batch.row):
                 budget.lost = budget.lost.minus(_aside(item))
                 budget.reserve(_aside(item))
+                self.in_flight += 1
 
     async def send(self, outgoing: Outgoing) -> Reply:
         """Park a request that is on record.
@@ -129,13 +130,11 @@ class BatchDispatcher:
         await office.ledger.durable()
         await self._hand_in()
         batches = open_batches(office.ledger, office.name)
-        self.in_flight = sum(1 for batch in batches for _ in waiting_in(office.ledger, batch.row))
         wait_s = min(FIRST_LOOK_S, self._poll_s)
         while batches and not office.switch.on:
             ended = [batch for batch in batches if await self._collected(batch)]
             await office.ledger.durable()
             if ended:
-                self.in_flight = sum(1 for b in batches if b not in ended for _ in waiting_in(office.ledger, b.row))
                 return True
             await office.switch.pause(wait_s)
             wait_s = min(self._poll_s, 2 * wait_s)
@@ -179,6 +178,7 @@ class BatchDispatcher:
             put_attempt(office.ledger, row, self._tries.pop(row, 0) + 1, now, self.meter.reserved(need), batch)
         await office.ledger.durable()
         self.calls += len(some)
+        self.in_flight += len(some)
         requests = (load_request(office.ledger, row) for row, _ in some)
         try:
             batch_id = await self._batches.submit(requests, mark)
@@ -267,12 +267,14 @@ class BatchDispatcher:
         priced = self.meter.priced(request, reply, 0.0, batched=True)
         put_reply(office.ledger, item.request, item.attempt, priced, at=office.clock.time(), ms=None)
         self.meter.purse.settle(_aside(item), amount_of(priced))
+        self.in_flight -= 1
 
     def _fault(self, item: Waiting, fault: TeacherFault) -> None:
         office = self._office
         self.faults[fault.code] = self.faults.get(fault.code, 0) + 1
         end_attempt(office.ledger, item.attempt, office.clock.time(), fault)
         self.meter.purse.fail(_aside(item), possibly_billed=fault.possibly_billed)
+        self.in_flight -= 1
 
     def _end(self, batch: OpenBatch, fault: TeacherFault) -> None:
         """Give everything in a batch the same end."""
