@@ -14,7 +14,6 @@ from gristmill.engine.marking import Marker, Panel
 from gristmill.engine.session import Door, framed
 from gristmill.engine.workers import WorkerPool
 from gristmill.grading.status import GRADER as STATUS_GRADER
-from gristmill.records import Sampling
 from gristmill.sending.batching import BatchDispatcher, Office, batch_dispatcher
 from gristmill.sending.dispatch import Dispatcher
 from gristmill.sending.gate import Bounds, Gate
@@ -104,7 +103,7 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
         yield Door(
             ledger=ledger,
             dispatchers=dispatchers,
-            sampling=Sampling(**recipe.sampling.model_dump(include=set(Sampling.model_fields))),
+            sampling=recipe.sampling.sent,
             frame=partial(framed, system=recipe.prompt.system, fill=plan.template.fill),
             seed=recipe.seed,
             context=ledger.dim("context", {**plan.identity, "teachers": teachers}),

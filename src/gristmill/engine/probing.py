@@ -13,7 +13,7 @@ from gristmill.errors import GristmillError
 from gristmill.ids import content_id, seed_for
 from gristmill.messages import Message, user
 from gristmill.ports import TeacherFault
-from gristmill.records import Request, Sampling
+from gristmill.records import Request
 from gristmill.teachers.addresses import open_ready
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def _ask(plan: Plan, spec: TeacherSpec, teacher: Teacher, clock: Clock) ->
         role="teacher",
         identity=teacher.identity,
         messages=(*system, user(QUESTION)),
-        sampling=Sampling(**recipe.sampling.model_dump(include=set(Sampling.model_fields))),
+        sampling=recipe.sampling.sent,
         seed=seed_for(recipe.seed, QUESTION),
         prompt_id=content_id("prompt", QUESTION),
         sample_index=0,

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from gristmill.messages import Frozen
 from gristmill.plain import as_items, as_object
-from gristmill.records import Origin
+from gristmill.records import Origin, Sampling
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -211,6 +211,11 @@ class SamplingSpec(Frozen):
     top_k: Annotated[int, Field(ge=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: tuple[str, ...] = ()
+
+    @property
+    def sent(self) -> Sampling:
+        """Return the parameters that go to a teacher."""
+        return Sampling(**self.model_dump(include=set(Sampling.model_fields)))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
