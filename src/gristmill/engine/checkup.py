@@ -68,11 +68,11 @@ def _machine() -> Iterator[Check]:
     old = sys.version_info < OLDEST_PYTHON
     yield Check("python", "problem", python, "Use Python 3.11 or newer.") if old else Check("python", "ok", python)
     yield Check("gristmill", "ok", __version__)
-    known = platform.system() in ("Linux", "Darwin")
+    known = platform.system() == "Linux"
     yield (
         Check("platform", "ok", platform.platform())
         if known
-        else Check("platform", "warning", platform.platform(), "It is tested on Linux and macOS alone.")
+        else Check("platform", "warning", platform.platform(), "It is tested on Linux alone.")
     )
     yield Check("cores", "ok", f"{_cores()} for this process")
     yield _memory()
