@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gristmill.messages import user
 from gristmill.recipe.document import dump_document
+from gristmill.records import Request, Sampling, TeacherIdentity
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWERS = ("A", "B")
@@ -61,6 +63,22 @@ class Ran(NamedTuple):
 def question(number: int) -> str:
     """Return one question, about as long as a real one is."""
     return f"Question {number}: which letter is it? " + "A few words that make it as long as a real question is. " * 3
+
+
+def request(number: int, identity: TeacherIdentity) -> Request:
+    """Return the request of one question."""
+    return Request(
+        id=f"{number:032x}",
+        role="teacher",
+        identity=identity,
+        messages=(user(question(number)),),
+        sampling=Sampling(temperature=0.7),
+        seed=number,
+        prompt_id="0" * 32,
+        sample_index=0,
+        step="answer",
+        occurrence=0,
+    )
 
 
 def write_recipe(folder: Path, prompts: int, script: dict[str, Any] | None = None, teacher: dict[str, Any] | None = None) -> Path:

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from bench.measure import SCRIPT, Figure, Ran, cost, question, run_apart, write_recipe
-from gristmill.messages import user
-from gristmill.records import Request, Sampling, TeacherIdentity
+from bench.measure import SCRIPT, Figure, Ran, cost, request, run_apart, write_recipe
+from gristmill.records import Request, TeacherIdentity
 from gristmill.store.schema import TABLES
 from gristmill.teachers.scripted import Script, ScriptedTeacher
 
+SCRIPTED = TeacherIdentity(provider="scripted", model="scripted")
 SAMPLES, ROUNDS = 5_000, 3
 WRITTEN = ("requests", "attempts", "replies", "samples", "grades")
 
@@ -25,7 +25,7 @@ WRITTEN = ("requests", "attempts", "replies", "samples", "grades")
 def figures(folder: Path) -> list[Figure]:
     """Measure with 5,000 samples; medians of three, ours and the floors by turns."""
     recipe = write_recipe(folder / "sample", SAMPLES)
-    requests = [request(number) for number in range(SAMPLES)]
+    requests = [request(number, SCRIPTED) for number in range(SAMPLES)]
     indexed: list[Ran] = []
     ran: list[Ran] = []
     floors: dict[str, list[float]] = {"loop": [], "inserts": [], "rows": []}
@@ -71,22 +71,6 @@ def last_blob(output: Path) -> int:
     """Return the last row of a ledger's texts."""
     with contextlib.closing(sqlite3.connect(output / "ledger.sqlite")) as db:
         return int(db.execute("SELECT max(id) FROM blobs").fetchone()[0])
-
-
-def request(number: int) -> Request:
-    """Return one request."""
-    return Request(
-        id=f"{number:032x}",
-        role="teacher",
-        identity=TeacherIdentity(provider="scripted", model="scripted"),
-        messages=(user(question(number)),),
-        sampling=Sampling(temperature=0.7),
-        seed=number,
-        prompt_id="0" * 32,
-        sample_index=0,
-        step="answer",
-        occurrence=0,
-    )
 
 
 def bare_loop(requests: list[Request], path: Path) -> None:

@@ -19,10 +19,9 @@ from statistics import median
 import aiohttp
 import orjson
 
-from bench.measure import ROOT, Figure, question, run_apart, write_recipe
+from bench.measure import ROOT, Figure, question, request, run_apart, write_recipe
 from gristmill.ids import canonical_json
-from gristmill.messages import user
-from gristmill.records import Request, Sampling, TeacherIdentity
+from gristmill.records import TeacherIdentity
 from gristmill.store.effects import Place, put_attempt, put_reply, put_request
 from gristmill.store.ledger import Ledger
 from gristmill.teachers.http import HttpTeacher, Server
@@ -122,23 +121,12 @@ async def with_ledger(url: str, count: int, flight: int, folder: Path) -> float:
     teacher = HttpTeacher(Server(url, in_flight=flight), identity, stream=False)
 
     async def ask(number: int) -> None:
-        request = Request(
-            id=f"{number:032x}",
-            role="teacher",
-            identity=identity,
-            messages=(user(question(number)),),
-            sampling=Sampling(temperature=0.7),
-            seed=number,
-            prompt_id="0" * 32,
-            sample_index=0,
-            step="answer",
-            occurrence=0,
-        )
-        texts = [ledger.blob(canonical_json(message.canonical())) for message in request.messages]
-        row = put_request(ledger, request, Place(1, 1, texts))
+        asked = request(number, identity)
+        texts = [ledger.blob(canonical_json(message.canonical())) for message in asked.messages]
+        row = put_request(ledger, asked, Place(1, 1, texts))
         attempt = put_attempt(ledger, row, 1, time.time())
         await ledger.durable()
-        put_reply(ledger, row, attempt, await teacher.complete(request), at=time.time(), ms=None)
+        put_reply(ledger, row, attempt, await teacher.complete(asked), at=time.time(), ms=None)
         await ledger.durable()
 
     speed = await paced(count, flight, ask)

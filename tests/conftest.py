@@ -12,7 +12,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-MAIN = "import sys; sys.argv = ['gristmill', {words}]; from gristmill.cli.main import main; main()"
+from tests.runs import MAIN
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,7 +39,11 @@ def _run_demo(folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith(("_KEY", "_KEYS", "_proxy", "_PROXY"))}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(
-            [*alone, sys.executable, "-c", MAIN.format(words="'demo'")], cwd=folder, env=environment, stdout=out, stderr=err
+            [*alone, sys.executable, "-c", MAIN.format(prelude="pass"), "demo"],
+            cwd=folder,
+            env=environment,
+            stdout=out,
+            stderr=err,
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

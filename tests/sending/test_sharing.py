@@ -57,10 +57,8 @@ def test_what_is_old_or_from_the_future_is_forgotten(tmp_path: Path, later: floa
 
 def test_a_process_that_dies_holding_the_lock_blocks_nobody(tmp_path: Path) -> None:
     lock = tmp_path / f"{NAME}.lock"
-    program = (
-        f"import filelock, time; x = filelock.FileLock({str(lock)!r}); x.acquire(); print('held', flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as holder:
+    program = f"import filelock; x = filelock.FileLock({str(lock)!r}); x.acquire(); print('held', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         shared = Shared(NAME, tmp_path)
