@@ -127,6 +127,7 @@ class Generation:
 
     async def run(self) -> None:
         """Run prompts until the target is reached, all are settled, or the switch is turned."""
+        failed: GristmillError | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for count, prompt in enumerate(prompt_rows(self.door.ledger, self.door.context, fresh=True)):
@@ -140,7 +141,9 @@ class Generation:
                     if count % _YIELD_EVERY == 0:
                         await asyncio.sleep(0)
         except* GristmillError as errors:
-            raise _first(errors) from None
+            failed = _first(errors)
+        if failed is not None:  # raised in the clause above, early releases of Python 3.11 wrap it in a group of its own
+            raise failed from None
 
     def _settled_before(self, prompt: PromptRow) -> bool:
         """Settle a prompt from stored outcomes alone, where they suffice."""
