@@ -55,6 +55,15 @@ class AmbiguousCall(Exception):
     """Two unfinished calls of one task share a step, so a replay could not tell them apart."""
 
 
+class ComputationFailed(Exception):
+    """A computation in a worker process that brought no value: `reason` is `timeout`, `crash`, `memory` or `error`."""
+
+    def __init__(self, reason: Literal["timeout", "crash", "memory", "error"], detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
 class Teacher(Protocol):
     """Something that answers requests."""
 
@@ -119,6 +128,16 @@ class Session(Protocol):
         """Return the prompt as the recipe puts it to the teacher: system message and template applied."""
         ...
 
+    async def compute(self, computation: str, **arguments: JsonValue) -> JsonValue:
+        """Run a registered pure function on hostile input, in a worker process that is killed at its time limit.
+
+        Nothing of it is recorded: it gives the same value every time.
+
+        Raises:
+            ComputationFailed: where it brought no value.
+        """
+        ...
+
 
 class Clock(Protocol):
     """Time, as an effect."""
@@ -161,6 +180,9 @@ class PromptSource(Protocol):
 
 
 TaskFunction = Callable[[Prompt, Session, Any], Awaitable[Sample]]
-GraderFunction = Callable[[Prompt, Sample, Any], Verdict]
+GraderFunction = Callable[[Prompt, Sample, Any], Verdict] | Callable[[Prompt, Sample, Any, Session], Awaitable[Verdict]]
+"""A pure function of prompt, sample and options, or an async one that asks its session for a computation or a model call."""
+ComputationFunction = Callable[..., JsonValue]
+"""A pure function of JSON values that may take for ever, so it runs in a worker process."""
 NoOptions = Frozen
 """The options of a task or grader that has none."""

@@ -12,6 +12,7 @@ import pytest
 
 from gristmill.engine.opening import SystemClock
 from gristmill.engine.session import Diverged, Door, SampleSession, framed
+from gristmill.engine.workers import WorkerPool
 from gristmill.ids import content_id
 from gristmill.messages import user
 from gristmill.ports import AmbiguousCall, Parked
@@ -50,6 +51,7 @@ async def opened(path: Path, script: Script | None = None) -> AsyncGenerator[tup
                 switch=switch,
                 clock=clock,
                 purse=purse,
+                workers=WorkerPool(size=1),
             ),
             dispatcher,
         )

@@ -74,7 +74,7 @@ def test_an_unknown_format_is_refused_when_the_options_are_built() -> None:
 
 def test_all_rule_graders_are_on_the_shelf_and_only_patterns_need_a_worker() -> None:
     mine = [GRADERS.get(name) for name in ("exact", "length", "math", "regex", "repetition")]
-    assert [one.name for one in mine if one.traits["killable"]] == ["regex"]
+    assert [one.name for one in mine if one.traits["asks"]] == ["regex"]
     assert {one.traits["type"] for one in mine} == {"verifier"}
     assert all(one.summary.endswith(".") for one in mine)
 

@@ -9,21 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gristmill.grading import GRADERS
 from gristmill.grading.text import LengthOptions, RegexOptions, RepetitionOptions, looping_tail, repetition
-from gristmill.messages import Message
-from gristmill.records import Prompt, Sample, Verdict
-
-
-def graded(grader: str, answer: str | None, reference: str | None = None, **options: Any) -> Verdict:
-    plugin = GRADERS.get(grader)
-    messages = (
-        Message(role="user", content="What is the secret?"),
-        Message(role="assistant", content=answer or "", thinking="the secret is hidden"),
-    )
-    prompt = Prompt(id="p", messages=messages[:1], reference=reference)
-    sample = Sample(id="s", prompt_id="p", index=0, messages=messages, answer=answer, status="complete")
-    return plugin.function(prompt, sample, plugin.options(**options))
+from tests.grading.asking import graded_by
 
 
 @pytest.mark.parametrize(
@@ -42,12 +29,12 @@ def graded(grader: str, answer: str | None, reference: str | None = None, **opti
     ],
 )
 def test_exact(answer: str, reference: str, options: dict[str, Any], *, passed: bool) -> None:
-    assert graded("exact", answer, reference, **options).passed is passed
+    assert graded_by("exact", answer, reference, **options).passed is passed
 
 
 def test_exact_without_a_side_gives_no_verdict() -> None:
-    assert graded("exact", "Paris").reason == "no_reference"
-    assert graded("exact", None, "Paris").reason == "no_text"
+    assert graded_by("exact", "Paris").reason == "no_reference"
+    assert graded_by("exact", None, "Paris").reason == "no_text"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +53,7 @@ def test_exact_without_a_side_gives_no_verdict() -> None:
     ],
 )
 def test_regex(answer: str | None, options: dict[str, Any], *, passed: bool | None, reason: str) -> None:
-    verdict = graded("regex", answer, **options)
+    verdict = graded_by("regex", answer, **options)
     assert (verdict.passed, verdict.reason) == (passed, reason)
 
 
@@ -87,7 +74,7 @@ def test_a_broken_pattern_is_refused_when_the_options_are_built() -> None:
     ],
 )
 def test_length(answer: str, options: dict[str, Any], reason: str) -> None:
-    verdict = graded("length", answer, **options)
+    verdict = graded_by("length", answer, **options)
     assert (verdict.passed, verdict.reason) == (reason == "within", reason)
 
 
@@ -102,30 +89,30 @@ PHRASE = "I will now count the apples in the basket again. "
 
 
 def test_varied_text_passes_and_its_score_says_how_varied() -> None:
-    verdict = graded("repetition", " ".join(f"word{n}" for n in range(500)))
+    verdict = graded_by("repetition", " ".join(f"word{n}" for n in range(500)))
     assert (verdict.passed, verdict.reason, verdict.score) == (True, "varied", 1.0)
 
 
 def test_saying_a_thing_twice_is_no_repetition() -> None:
-    assert graded("repetition", PHRASE * 2).passed is True
+    assert graded_by("repetition", PHRASE * 2).passed is True
 
 
 def test_repetition_spread_over_the_text_is_found() -> None:
     text = "".join(f"{PHRASE}Step {n}. " for n in range(20))
-    assert graded("repetition", text).reason == "repetitive"
+    assert graded_by("repetition", text).reason == "repetitive"
 
 
 @pytest.mark.parametrize("end", ["", "I will", "I will now cou"])
 def test_a_looping_tail_is_found_even_where_it_is_cut_off(end: str) -> None:
     text = " ".join(f"word{n}" for n in range(1000)) + " " + PHRASE * 6 + end
-    verdict = graded("repetition", text)
+    verdict = graded_by("repetition", text)
     assert verdict.reason == "looping_tail"
     assert verdict.evidence["period"] == 10
 
 
 def test_a_short_word_said_often_is_no_loop_and_said_for_ever_is_one() -> None:
-    assert graded("repetition", "He cried no no no no").passed is True
-    assert graded("repetition", "He cried" + " no" * 200).reason == "looping_tail"
+    assert graded_by("repetition", "He cried no no no no").passed is True
+    assert graded_by("repetition", "He cried" + " no" * 200).reason == "looping_tail"
 
 
 @pytest.mark.parametrize("unit", ["我们现在再数一次篮子里的苹果。", "ab", "</s>"])
@@ -138,7 +125,7 @@ def test_text_without_spaces_is_read_by_characters(unit: str) -> None:
 
 def test_chinese_prose_passes() -> None:
     prose = "".join(chr(0x4E00 + (n * n * 7919 + n * 31) % 20000) for n in range(2000))
-    assert graded("repetition", prose).passed is True
+    assert graded_by("repetition", prose).passed is True
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=14), st.integers(2, 4), st.integers(1, 6))

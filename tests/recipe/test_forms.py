@@ -8,6 +8,7 @@ import pytest
 
 from gristmill.errors import RecipeError
 from gristmill.recipe.document import dump_document
+from gristmill.recipe.grades import GraderChoice
 from gristmill.recipe.load import load_recipe
 from gristmill.recipe.model import Choice, Recipe, SamplingSpec, TeacherSpec
 
@@ -87,6 +88,20 @@ def test_the_resolved_form_is_a_fixed_point() -> None:
     ],
 )
 def test_a_choice_is_a_name_or_a_name_with_options(given: Any, meant: Choice) -> None:
+    assert load_recipe(SHORT, "r.yaml", {"export": given}).recipe.export == (meant,)
+    assert recipe(SHORT + dump_document({"export": given})).export == (meant,)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("math", GraderChoice(name="math")),
+        ({"math": {"answer_format": "boxed"}}, GraderChoice(name="math", options={"answer_format": "boxed"})),
+        ({"regex": "^A"}, GraderChoice(name="regex", short="^A")),
+        ({"any": ["math", "exact"]}, GraderChoice(name="any", of=(GraderChoice(name="math"), GraderChoice(name="exact")))),
+    ],
+)
+def test_a_grader_is_a_name_with_options_or_a_rule_with_graders(given: Any, meant: GraderChoice) -> None:
     assert load_recipe(SHORT, "r.yaml", {"grade": given}).recipe.grade == (meant,)
     assert recipe(SHORT.replace("grade: math\n", dump_document({"grade": given}))).grade == (meant,)
 

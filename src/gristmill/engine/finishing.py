@@ -16,6 +16,7 @@ from gristmill.files.writing import replacing_folder
 from gristmill.lineage.trail import Standing, licenses, make_record
 from gristmill.selection.rules import KEPT, Candidate
 from gristmill.stats.funnel import Stage, Tally, check_conservation
+from gristmill.store.effects import GRADING_PREFIX
 from gristmill.store.outcomes import load_sample, prompt_rows
 from gristmill.store.prompts import intake, load_prompt
 
@@ -66,7 +67,7 @@ class _Pass:
 
     def prompt(self, row: PromptRow, db: sqlite3.Connection, files: ExportFiles) -> None:
         """Decide about one prompt's samples and write what is kept."""
-        used, _ = self.panel.replay(row.samples, row.reference, self.plan.recipe.sampling)
+        used, _ = self.panel.replay(row.samples, row.reference, self.plan.recipe.sampling, final=True)
         if not row.samples:
             self.asked.drop("not_asked")
             return
@@ -134,8 +135,8 @@ class _Pass:
         ).fetchall()
         models = ledger.query(
             "SELECT DISTINCT r.model FROM samples s JOIN requests q ON q.prompt = s.prompt AND q.sample_index = s.sample_index "
-            "AND q.context = s.context JOIN replies r ON r.request = q.id WHERE s.id = ?",
-            (row,),
+            "AND q.context = s.context JOIN replies r ON r.request = q.id WHERE s.id = ? AND q.step NOT GLOB ?",
+            (row, f"{GRADING_PREFIX}*"),
         ).fetchall()
         identity = self.door.dispatchers["teacher"].teacher.identity
         names = [self._models.get(model, identity.model) for (model,) in models]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from gristmill.engine.marking import Place
 from gristmill.engine.sampling import attempts_due, rows_expected
 from gristmill.engine.session import Diverged, SampleSession
 from gristmill.errors import Diverging, GristmillError, LedgerError
@@ -25,9 +26,10 @@ from gristmill.store.prompts import load_prompt
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gristmill.engine.marking import Outcome, Panel
+    from gristmill.engine.marking import Panel
     from gristmill.engine.planning import Plan
     from gristmill.engine.session import Door
+    from gristmill.grading.combine import Outcome
     from gristmill.records import Prompt
     from gristmill.store.outcomes import PromptRow, SampleRow
 
@@ -208,12 +210,7 @@ class Generation:
     async def sample(self, prompt: Prompt, row: PromptRow, index: int, past: SampleRow | None) -> Finished | Halt:
         """Return sample number `index`: as it stands, graded again, or made now."""
         if past is not None and not past.transient:
-            self.standing += 1
-            outcome = self.panel.standing(past, row.reference)
-            if outcome is None:
-                outcome = await self.panel.grade(prompt, load_sample(self.door.ledger, past.row), past.row, row.reference)
-            self.accepted += outcome.passed is True
-            return Finished(past.row, past.payload, outcome)
+            return await self._stood(prompt, row, past)
         if self.door.switch.on or self.settler.selector.reached:
             return Halt(exhausted=False)
         session = SampleSession(self.door, prompt, row.row, index, recorded=row.recorded)
@@ -237,7 +234,27 @@ class Generation:
             requests=session.request_rows,
             replaces=past.row if past else None,
         )
-        outcome = await self.panel.grade(prompt, sample, stored.row, row.reference)
+        return await self._graded(prompt, sample, row, stored)
+
+    async def _stood(self, prompt: Prompt, row: PromptRow, past: SampleRow) -> Finished | Halt:
+        """Take a sample that stands, graded again where its grades do not."""
+        self.standing += 1
+        outcome = self.panel.standing(past, row.reference)
+        if outcome is None:
+            stored = load_sample(self.door.ledger, past.row)
+            try:
+                outcome = await self.panel.grade(prompt, stored, Place(row.row, past.row, row.reference), past.grades)
+            except Parked:
+                return Halt(exhausted=False)
+        self.accepted += outcome.passed is True
+        return Finished(past.row, past.payload, outcome)
+
+    async def _graded(self, prompt: Prompt, sample: Sample, row: PromptRow, stored: SampleRow) -> Finished | Halt:
+        """Grade a sample that was just made, and count it."""
+        try:
+            outcome = await self.panel.grade(prompt, sample, Place(row.row, stored.row, row.reference))
+        except Parked:
+            return Halt(exhausted=False)
         self._book(sample, outcome)
         return Finished(stored.row, stored.payload, outcome)
 

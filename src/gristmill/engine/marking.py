@@ -1,33 +1,37 @@
 """Samples to grades: every sample gets at least one, and every grade a reason.
 
-A sample that is not complete is not shown to a grader: its status is its grade. A grader that raises is not a failed sample but
-an ungraded one, and when more than a fifth of the last fifty could not be graded the run stops, because then it is the grader
-or the references that are wrong, and every further sample would be paid for nothing.
+A sample that is not complete is not shown to a grader: its status is its grade. Rules look first, and a judge is asked only where
+its word can still decide. A grader that raises is not a failed sample but an ungraded one, and when more than a fifth of the last
+fifty could not be graded the run stops, because then it is the grader or the references that are wrong, and every further sample
+would be paid for nothing.
 """
 
 from __future__ import annotations
 
 import collections
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.engine.sampling import attempts_due
-from gristmill.errors import GradingStopped
+from gristmill.engine.session import Diverged, SampleSession
+from gristmill.errors import GradingStopped, GristmillError
+from gristmill.grading.combine import Outcome, Wanted, decide
 from gristmill.grading.status import status_verdict
+from gristmill.ports import ComputationFailed
 from gristmill.records import Verdict
-from gristmill.store.outcomes import GradeRow, put_grade
+from gristmill.sending.dispatch import CallRefused, Exhausted
+from gristmill.store.outcomes import TRANSIENT_PREFIX, GradeRow, put_grade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gristmill.engine.workers import WorkerPool
+    from gristmill.engine.session import Door, GradingStep
+    from gristmill.grading.combine import Group
     from gristmill.messages import Frozen
     from gristmill.ports import GraderFunction
     from gristmill.recipe.model import SamplingSpec
     from gristmill.records import Prompt, Sample
     from gristmill.registry import Plugin
-    from gristmill.sending.stopping import StopSwitch
-    from gristmill.store.ledger import Ledger
     from gristmill.store.outcomes import SampleRow
 
 LAST = 50
@@ -40,14 +44,17 @@ class Marker(NamedTuple):
     plugin: Plugin[GraderFunction]
     options: Frozen
     row: int
-    """Its row in the ledger's shared content: name, version, options."""
+    """Its row in the ledger's shared content: name, version, options, and the judge that it asks."""
+    step: GradingStep | None = None
+    """Where its calls stand on record, if it makes any."""
 
 
-class Outcome(NamedTuple):
-    """What all graders together say: passed if all pass, failed if one fails, else not gradable; and the deciding reason."""
+class Place(NamedTuple):
+    """Where a sample to be graded is in the ledger: rows of its prompt and itself, and the reference's."""
 
-    passed: bool | None
-    reason: str
+    prompt: int
+    sample: int
+    reference: int
 
 
 class Graded(NamedTuple):
@@ -60,27 +67,42 @@ class Graded(NamedTuple):
 class Panel:
     """The graders of a recipe."""
 
-    def __init__(self, markers: Sequence[Marker], status_row: int, ledger: Ledger, pool: WorkerPool, switch: StopSwitch) -> None:
+    def __init__(self, markers: Sequence[Marker], tree: Group, status_row: int, door: Door) -> None:
         self.markers = tuple(markers)
+        self._tree = tree
         self._status_row = status_row
-        self._ledger = ledger
-        self._pool = pool
-        self._switch = switch
+        self._door = door
         self.graded = 0
         """Samples graded in this process."""
         self._last: collections.deque[str | None] = collections.deque(maxlen=LAST)
 
-    def standing(self, sample: SampleRow, reference: int) -> Outcome | None:
-        """Return the outcome of a stored sample, or None where it must be graded (again)."""
-        rows = {grade.grader: grade for grade in sample.grades}
-        if sample.status != "complete":
-            status = rows.get(self._status_row)
-            return status and combine([status])
-        wanted = [rows.get(marker.row) for marker in self.markers]
-        found = [grade for grade in wanted if grade is not None and grade.reference == reference]
-        return combine(found) if len(found) == len(self.markers) else None
+    def standing(self, sample: SampleRow, reference: int, *, final: bool = False) -> Outcome | None:
+        """Return the outcome of a stored sample, or None where it must be graded (again).
 
-    def replay(self, samples: Iterable[SampleRow], reference: int, sampling: SamplingSpec) -> tuple[list[Graded], bool]:
+        A judge's answer that did not come for a reason that may pass is asked for again, except where it is `final`.
+        """
+        if sample.status != "complete":
+            status = next((grade for grade in sample.grades if grade.grader == self._status_row), None)
+            return status and Outcome(status.passed, status.reason)
+        outcome = decide(self._tree, self._said(sample.grades, reference, final=final))
+        return None if isinstance(outcome, Wanted) else outcome
+
+    def _said(self, grades: Iterable[GradeRow], reference: int, *, final: bool = False) -> dict[int, Outcome]:
+        """Return what the graders said about a sample that is on record."""
+        rows = {
+            grade.grader: grade
+            for grade in grades
+            if grade.reference == reference and (final or not grade.reason.startswith(TRANSIENT_PREFIX))
+        }
+        said: dict[int, Outcome] = {}
+        for index, marker in enumerate(self.markers):
+            if grade := rows.get(marker.row):
+                said[index] = Outcome(grade.passed, grade.reason, index)
+        return said
+
+    def replay(
+        self, samples: Iterable[SampleRow], reference: int, sampling: SamplingSpec, *, final: bool = False
+    ) -> tuple[list[Graded], bool]:
         """Follow the sampling rule through stored samples.
 
         Returns:
@@ -92,61 +114,71 @@ class Panel:
         while due := attempts_due([item.outcome.passed for item in used], sampling):
             for index in range(len(used), len(used) + due):
                 sample = by_index.get(index)
-                outcome = sample and self.standing(sample, reference)
+                outcome = sample and self.standing(sample, reference, final=final)
                 if sample is None or outcome is None:
                     return used, False
                 used.append(Graded(sample, outcome))
         return used, True
 
-    async def grade(self, prompt: Prompt, sample: Sample, row: int, reference: int) -> Outcome:
-        """Grade a sample with every grader and store the grades."""
+    async def grade(self, prompt: Prompt, sample: Sample, place: Place, before: Sequence[GradeRow] = ()) -> Outcome:
+        """Grade a sample with every grader that is needed and store the grades; those in `before` that stand are taken.
+
+        Raises:
+            Parked: where a judge's answer will not come soon; what is graded so far is on record.
+        """
         if sample.status != "complete":
-            grades = [put_grade(self._ledger, row, self._status_row, reference, status_verdict(sample), None)]
+            row = put_grade(self._door.ledger, place.sample, self._status_row, place.reference, status_verdict(sample), None)
+            outcome = Outcome(row.passed, row.reason)
         else:
-            grades: list[GradeRow] = []
-            for marker in self.markers:
-                started = time.perf_counter()
-                verdict = await self._verdict(marker, prompt, sample)
-                ms = (time.perf_counter() - started) * 1000
-                grades.append(put_grade(self._ledger, row, marker.row, reference, verdict, round(ms, 3)))
-        outcome = combine(grades)
+            outcome = await self._decided(prompt, sample, place, self._said(before, place.reference))
         self.graded += 1
         self._watch(outcome)
         return outcome
 
-    async def _verdict(self, marker: Marker, prompt: Prompt, sample: Sample) -> Verdict:
-        plugin = marker.plugin
-        if plugin.traits["killable"]:
-            return await self._pool.grade(
-                {
-                    "grader": plugin.name,
-                    "options": marker.options.model_dump(mode="json"),
-                    "prompt": prompt.model_dump(mode="json", exclude_defaults=True),
-                    "sample": sample.model_dump(mode="json", exclude_defaults=True),
-                }
-            )
+    async def _decided(self, prompt: Prompt, sample: Sample, place: Place, said: dict[int, Outcome]) -> Outcome:
+        while isinstance(outcome := decide(self._tree, said), Wanted):
+            for index in outcome.leaves:
+                marker = self.markers[index]
+                started = time.perf_counter()
+                verdict = await self._verdict(marker, prompt, sample, place)
+                ms = (time.perf_counter() - started) * 1000
+                put_grade(self._door.ledger, place.sample, marker.row, place.reference, verdict, round(ms, 3))
+                said[index] = Outcome(verdict.passed, verdict.reason, index)
+        return outcome
+
+    async def _verdict(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
+        """Return what a grader says; whatever goes wrong in it is a reason why the sample could not be graded."""
         try:
-            return plugin.function(prompt, sample, marker.options)
+            return await self._asked(marker, prompt, sample, place)
+        except ComputationFailed as failure:
+            return Verdict(passed=None, reason=failure.reason, evidence={"detail": failure.detail})
+        except CallRefused as refusal:
+            reason = f"{TRANSIENT_PREFIX if refusal.transient else ''}{refusal.code}"
+            return Verdict(passed=None, reason=reason, evidence={"detail": str(refusal)[:500]})
+        except Exhausted as end:
+            return Verdict(passed=None, reason=end.code, evidence={"detail": str(end)[:500]})
+        except Diverged as change:
+            return Verdict(passed=None, reason="diverged", evidence={"detail": change.difference[:500]})
+        except GristmillError:
+            raise
         except Exception as error:  # noqa: BLE001 - becomes a row with its reason; _watch stops the run if it repeats
             return Verdict(passed=None, reason="grader_error", evidence={"error": repr(error)[:500]})
+
+    async def _asked(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
+        grade: Any = marker.plugin.function
+        if not marker.plugin.traits["asks"]:
+            return grade(prompt, sample, marker.options)
+        session = SampleSession(self._door, prompt, place.prompt, sample.index, grading=marker.step)
+        return await grade(prompt, sample, marker.options, session)
 
     def _watch(self, outcome: Outcome) -> None:
         self._last.append(outcome.reason if outcome.passed is None else None)
         ungraded = [reason for reason in self._last if reason is not None]
         if len(self._last) == LAST and len(ungraded) > LAST * UNGRADED_SHARE:
             reason, count = collections.Counter(ungraded).most_common(1)[0]
-            self._switch.stop(
+            self._door.switch.stop(
                 GradingStopped(
                     f"{len(ungraded)} of the last {LAST} samples could not be graded, {count} of them because `{reason}`",
                     fix="Look at them with `gristmill preview`; mend the references or the grader and run again to go on.",
                 )
             )
-
-
-def combine(grades: Sequence[GradeRow]) -> Outcome:
-    """Return what grades say together: the first failure decides, else the first that could not be graded."""
-    for wanted in (False, None):
-        for grade in grades:
-            if grade.passed is wanted:
-                return Outcome(wanted, grade.reason)
-    return Outcome(True, grades[0].reason)

@@ -1,4 +1,4 @@
-"""What a run needs open: teachers behind their dispatchers, and graders behind their workers."""
+"""What a run needs open: teachers behind their dispatchers, workers for what may hang, and the graders."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gristmill.engine.marking import Marker, Panel
-from gristmill.engine.session import Door, framed
+from gristmill.engine.session import Door, GradingStep, framed
 from gristmill.engine.workers import WorkerPool
 from gristmill.grading.status import GRADER as STATUS_GRADER
+from gristmill.ids import content_id
 from gristmill.sending.batching import BatchDispatcher, Office, batch_dispatcher
 from gristmill.sending.dispatch import Dispatcher
 from gristmill.sending.gate import Bounds, Gate
 from gristmill.sending.sharing import Shared, endpoint_name
 from gristmill.sending.spending import Meter, open_purse, rates_of
+from gristmill.store.effects import GRADING_PREFIX
 from gristmill.teachers.addresses import Environment, check_url, open_ready
 
 if TYPE_CHECKING:
-    from gristmill.engine.planning import Plan
+    from gristmill.engine.planning import Chosen, Plan
     from gristmill.engine.progress import Snapshot
     from gristmill.ports import Clock, Teacher
     from gristmill.recipe.model import TeacherSpec
@@ -75,10 +77,11 @@ class Opening(NamedTuple):
 
 @asynccontextmanager
 async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Opening) -> AsyncGenerator[Door]:
-    """Open every teacher and yield the door that all sessions share; close the teachers at the end."""
+    """Open every teacher and yield the door that all sessions share; close teachers and workers at the end."""
     recipe = plan.recipe
     opened: dict[str, Dispatcher | BatchDispatcher] = {}
     purse = open_purse(recipe.budget, ledger, switch, opening.clock)
+    workers = WorkerPool(size=max(1, (os.cpu_count() or 2) - 1))
     try:
         for name, spec in recipe.all_teachers().items():
             teacher = opening.teachers.get(name) or await open_ready(spec, plan.base, opening.environment, opening.say)
@@ -110,9 +113,11 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
             switch=switch,
             clock=opening.clock,
             purse=purse,
+            workers=workers,
             earlier=opening.reuse,
         )
     finally:
+        await workers.close()
         for dispatcher in opened.values():
             await dispatcher.close()
 
@@ -124,31 +129,20 @@ def _gate(spec: TeacherSpec, place: Endpoint, switch: StopSwitch, opening: Openi
     return Gate(bounds, Shared(name, opening.shared), switch, opening.clock, opening.say)
 
 
-@asynccontextmanager
-async def open_panel(plan: Plan, door: Door) -> AsyncGenerator[Panel]:
-    """Yield the graders of a plan; end their workers at the end."""
-    pool = WorkerPool(size=max(1, (os.cpu_count() or 2) - 1))
-    try:
-        yield Panel(
-            [
-                Marker(
-                    chosen.plugin,
-                    chosen.options,
-                    door.ledger.dim(
-                        "grader",
-                        {
-                            "grader": chosen.plugin.identity,
-                            "type": chosen.plugin.traits["type"],
-                            "options": chosen.options.model_dump(mode="json"),
-                        },
-                    ),
-                )
-                for chosen in plan.graders
-            ],
-            door.ledger.dim("grader", {"grader": STATUS_GRADER, "type": "verifier", "options": {}}),
-            door.ledger,
-            pool,
-            door.switch,
-        )
-    finally:
-        await pool.close()
+def make_panel(plan: Plan, door: Door) -> Panel:
+    """Return the graders of a plan."""
+    status = door.ledger.dim("grader", {"grader": STATUS_GRADER, "type": "verifier", "options": {}})
+    return Panel([_marker(chosen, door) for chosen in plan.graders], plan.grading, status, door)
+
+
+def _marker(chosen: Chosen, door: Door) -> Marker:
+    content: dict[str, Any] = {
+        "grader": chosen.plugin.identity,
+        "type": chosen.plugin.traits["type"],
+        "options": chosen.options.model_dump(mode="json"),
+    }
+    step = None
+    if chosen.by is not None:
+        content["by"] = door.dispatcher(chosen.by).teacher.identity.model_dump()
+        step = GradingStep(f"{GRADING_PREFIX}{chosen.plugin.name}:{content_id('grader', content)[:8]}/", chosen.by)
+    return Marker(chosen.plugin, chosen.options, door.ledger.dim("grader", content), step)

@@ -13,10 +13,12 @@ from gristmill import exporting, grading, tasks
 from gristmill.errors import InputError, RecipeError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.files.reading import data_files
+from gristmill.grading.combine import Group, Leaf
 from gristmill.grading.extraction import check_format
 from gristmill.grading.registry import GRADERS
 from gristmill.ids import content_id
 from gristmill.recipe.load import check_options
+from gristmill.recipe.model import Choice
 from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template
 from gristmill.records import Sampling
 from gristmill.sending.spending import check_budget
@@ -27,13 +29,15 @@ from gristmill.teachers.addresses import Endpoint, endpoint
 from gristmill.teachers.parameters import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from gristmill.grading.combine import Rule
     from gristmill.messages import Frozen
     from gristmill.ports import PromptSource
     from gristmill.recipe.document import Path as Place
+    from gristmill.recipe.grades import GraderChoice
     from gristmill.recipe.load import Loaded
-    from gristmill.recipe.model import Choice, Recipe, SourceSpec, TeacherSpec
+    from gristmill.recipe.model import Recipe, SourceSpec, TeacherSpec
     from gristmill.registry import Plugin, Shelf
 
 _ROOMS = (exporting, grading, tasks)
@@ -47,6 +51,8 @@ class Chosen(NamedTuple):
 
     plugin: Plugin[Any]
     options: Frozen
+    by: str | None = None
+    """The teacher that a grader asks."""
 
 
 ALL_PROMPTS = 1 << 62
@@ -62,6 +68,9 @@ class Plan(NamedTuple):
     sources: tuple[PromptSource, ...]
     task: Chosen
     graders: tuple[Chosen, ...]
+    """Every grader once for each place in the recipe."""
+    grading: Group
+    """How their verdicts combine."""
     exporters: tuple[Chosen, ...]
     template: Template
     endpoints: dict[str, Endpoint]
@@ -100,10 +109,8 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
     """
     recipe = loaded.recipe
     template, answer_format = _located(loaded, ("prompt",), lambda: _template(recipe, base))
-    graders = tuple(
-        _choose(GRADERS, choice, loaded, ("grade", number), {"answer_format": answer_format})
-        for number, choice in enumerate(recipe.grade)
-    )
+    graders = _Graders(loaded, {"answer_format": answer_format})
+    grading = graders.group("all", recipe.grade, ("grade",))
     endpoints: dict[str, Endpoint] = {}
     for name, spec in recipe.all_teachers().items():
         place: Place = ("teacher",) if recipe.teacher is not None and name == "teacher" else ("teachers", name)
@@ -120,7 +127,8 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
             for number, spec in enumerate(recipe.prompts)
         ),
         task=_choose(TASKS, recipe.task, loaded, ("task",), {"thinking": _main(recipe).thinking}),
-        graders=graders,
+        graders=tuple(graders.chosen),
+        grading=grading,
         exporters=tuple(
             _choose(EXPORTERS, choice, loaded, ("export", number), {}) for number, choice in enumerate(recipe.export)
         ),
@@ -164,6 +172,60 @@ def _choose(shelf: Shelf[Any], choice: Choice, loaded: Loaded, place: Place, inh
     options = {key: value for key, value in inherited.items() if value is not None and key in plugin.options.model_fields}
     given = {**options, **choice.options}
     return Chosen(plugin, check_options(plugin.options, given, loaded, (*place, choice.name)))
+
+
+class _Graders:
+    """Reads the graders of a recipe: each into a plug-in with options, all into a tree of rules."""
+
+    def __init__(self, loaded: Loaded, inherited: dict[str, Any]) -> None:
+        self.chosen: list[Chosen] = []
+        self._loaded = loaded
+        self._inherited = inherited
+
+    def group(self, rule: Rule, items: Sequence[GraderChoice], place: Place) -> Group:
+        """Return the tree of a list of graders; one that waits for those before it makes a group with them."""
+        nodes: list[Leaf | Group] = []
+        for number, item in enumerate(items):
+            here: Place = (*place, number)
+            node = self.group(item.rule, item.of, (*here, item.name)) if item.rule else self._leaf(item, here)
+            if item.when == "always":
+                nodes.append(node)
+            else:
+                before = Group(rule, tuple(nodes))
+                nodes = [Group("cascade" if item.when == "unverifiable" else "rescue", (before, node))]
+        return Group(rule, tuple(nodes))
+
+    def _leaf(self, item: GraderChoice, place: Place) -> Leaf:
+        plugin = _located(self._loaded, place, lambda: GRADERS.get(item.name))
+        options = _located(self._loaded, place, lambda: _spelled_out(item, plugin))
+        judge = plugin.traits["type"] == "judge"
+        _located(self._loaded, place, lambda: _check_judge(item, self._loaded.recipe, judge=judge))
+        chosen = _choose(GRADERS, Choice(name=item.name, options=options), self._loaded, place, self._inherited)
+        self.chosen.append(chosen._replace(by=(item.by or "judge") if judge else None))
+        return Leaf(len(self.chosen) - 1, paid=judge)
+
+
+def _spelled_out(item: GraderChoice, plugin: Plugin[Any]) -> dict[str, Any]:
+    """Return a grader's options, the short form under the name that it stands for."""
+    if item.short is None:
+        return dict(item.options)
+    if plugin.traits["short"] is None:
+        raise InputError(
+            f"the options of `{item.name}` must be `key: value` pairs, got {item.short!r}",
+            fix=f"`gristmill describe {item.name}` lists them.",
+        )
+    return {plugin.traits["short"]: item.short}
+
+
+def _check_judge(item: GraderChoice, recipe: Recipe, *, judge: bool) -> None:
+    """Refuse a judge that asks nobody, and a rule that asks somebody."""
+    if judge and item.by is None and "judge" not in recipe.all_teachers():
+        raise InputError(
+            f"`{item.name}` does not say who judges",
+            fix="Name the model under `teachers` and write `by: NAME` beside the grader; or call that teacher `judge`.",
+        )
+    if not judge and item.by is not None:
+        raise InputError(f"`{item.name}` asks no model", fix="Leave `by` away.")
 
 
 def _template(recipe: Recipe, base: Path) -> tuple[Template, str | None]:

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gristmill.engine.generate import Finished, Generation
-from gristmill.engine.opening import open_door, open_panel
+from gristmill.engine.opening import make_panel, open_door
 from gristmill.sending.stopping import StopSwitch
 from gristmill.store.outcomes import load_sample, prompt_rows, stored_grades
 from gristmill.store.prompts import index_prompts, load_prompt
@@ -35,7 +35,8 @@ def preview(plan: Plan, folder: RunFolder, opening: Opening, count: int) -> dict
 
 async def _preview(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening, count: int) -> dict[str, Any]:
     switch = StopSwitch()
-    async with open_door(plan, ledger, switch, opening) as door, open_panel(plan, door) as panel:
+    async with open_door(plan, ledger, switch, opening) as door:
+        panel = make_panel(plan, door)
         work = Generation(plan, door, panel, lambda: None)
         samples: list[dict[str, Any]] = []
         for row in prompt_rows(ledger, door.context, batch=max(count, 1)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gristmill.engine.changes import check_changes, keep_recipe
 from gristmill.engine.finishing import finish
 from gristmill.engine.generate import Generation
-from gristmill.engine.opening import Opening, open_door, open_panel
+from gristmill.engine.opening import Opening, make_panel, open_door
 from gristmill.engine.progress import Progress
 from gristmill.engine.signals import interruptible
 from gristmill.engine.summary import Summary, summarise, unchanged, write_papers
@@ -49,7 +49,8 @@ def run(plan: Plan, folder: RunFolder, opening: Opening) -> Summary:
 async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) -> Summary:
     switch = StopSwitch()
     crashed = in_flight_at_crash(ledger)
-    async with open_door(plan, ledger, switch, opening) as door, open_panel(plan, door) as panel:
+    async with open_door(plan, ledger, switch, opening) as door:
+        panel = make_panel(plan, door)
         progress = Progress(folder, opening.clock, opening.show, plan_size(ledger))
         work = progress.generation = Generation(
             plan, door, panel, progress.tick, 0 if opening.until == "index" else opening.limit

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from gristmill.engine.workers import WorkerPool
     from gristmill.ports import Clock
     from gristmill.records import Prompt, Reply
     from gristmill.sending.spending import Purse
@@ -64,6 +65,8 @@ class Door(NamedTuple):
     switch: StopSwitch
     clock: Clock
     purse: Purse
+    workers: WorkerPool
+    """Where computations run that may hang."""
     earlier: Reader | None = None
     """Another run's ledger, whose replies are used where a request is the same."""
 
@@ -84,10 +87,19 @@ class Door(NamedTuple):
             self.ledger.remember("hours", repr(self.purse.hours))
 
 
+class GradingStep(NamedTuple):
+    """Which grader asks: the beginning of its steps, and the teacher that it asks whatever role it names."""
+
+    prefix: str
+    role: str
+
+
 class SampleSession:
     """The session of one sample. Implements `ports.Session`."""
 
-    def __init__(self, door: Door, prompt: Prompt, row: int, index: int, *, recorded: bool = True) -> None:
+    def __init__(
+        self, door: Door, prompt: Prompt, row: int, index: int, *, recorded: bool = True, grading: GradingStep | None = None
+    ) -> None:
         """Open the session of sample `index` of a prompt.
 
         Args:
@@ -96,14 +108,16 @@ class SampleSession:
             row: The prompt's row in the ledger.
             index: Which of its samples.
             recorded: False where it is known that nothing is on record, so that the ledger need not be asked.
+            grading: What it is that a grader of the sample asks through this session; None for the task's own.
         """
         self._door = door
         self._prompt = prompt
         self._row = row
         self._index = index
-        known = recorded_requests(door.ledger, row, index) if recorded else []
-        self._by_id: dict[str, Recorded] = {item.request_id: item for item in known}
-        self._by_place = {(item.step, item.occurrence): item for item in known if item.context == door.context}
+        self._grading = grading
+        self._by_id: dict[str, Recorded] = {}
+        self._by_place: dict[tuple[str, int], Recorded] = {}
+        self._unread = recorded
         self._reached: dict[str, int] = {}
         self._open: set[str] = set()
         self.request_rows: list[int] = []
@@ -152,6 +166,8 @@ class SampleSession:
             CallRefused: where no answer will come.
             Parked: where the run is stopping.
         """
+        if self._grading is not None:
+            step, role = f"{self._grading.prefix}{step}", self._grading.role
         if step in self._open:
             raise AmbiguousCall(f"two unfinished calls share the step `{step}`: give calls that run side by side other steps")
         occurrence = self._place(step)
@@ -192,8 +208,22 @@ class SampleSession:
         self._reached[step] = occurrence + 1
         return occurrence
 
+    async def compute(self, computation: str, **arguments: JsonValue) -> JsonValue:
+        """Run a registered pure function in a worker process that can be killed."""
+        return await self._door.workers.compute(computation, **arguments)
+
+    def _read(self) -> None:
+        """Read what is on record about this sample, when it is first needed."""
+        self._unread = False
+        for item in recorded_requests(self._door.ledger, self._row, self._index):
+            self._by_id[item.request_id] = item
+            if item.context == self._door.context:
+                self._by_place[item.step, item.occurrence] = item
+
     def _record(self, request: Request) -> tuple[int, Recorded | None]:
         """Return the request's row, and what is on record about it."""
+        if self._unread:
+            self._read()
         known = self._by_id.get(request.id)
         if known is not None:
             return known.row, known

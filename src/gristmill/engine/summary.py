@@ -12,6 +12,7 @@ from gristmill.errors import BudgetReached, NothingAccepted
 from gristmill.exporting.card import CardFacts, write_card
 from gristmill.files.writing import write_json, write_text
 from gristmill.stats.intervals import wilson
+from gristmill.store.effects import GRADING_PREFIX
 from gristmill.store.outcomes import load_sample
 from gristmill.store.prompts import first_rejects
 
@@ -199,7 +200,9 @@ def _models(ledger: Reader) -> dict[str, Acceptance]:
         for content, passed, graded in ledger.query(
             f"SELECT m.content, sum({_PASSED}), sum({_GRADED}) FROM decisions d JOIN samples s ON s.id = d.sample "  # noqa: S608
             "JOIN requests q ON q.prompt = s.prompt AND q.sample_index = s.sample_index AND q.context = s.context "
-            "JOIN replies r ON r.request = q.id JOIN dims m ON m.id = r.model GROUP BY m.id ORDER BY m.content"
+            "JOIN replies r ON r.request = q.id JOIN dims m ON m.id = r.model WHERE q.step NOT GLOB ? "
+            "GROUP BY m.id ORDER BY m.content",
+            (f"{GRADING_PREFIX}*",),
         )
     }
 

@@ -1,4 +1,4 @@
-"""What a worker process does: read a job, grade, write the verdict, until its input ends.
+"""What a worker process does: read a job, compute, write the value, until its input ends.
 
 Limits are set before the first job. One byte says that it is ready, so start-up does not count against a job's time.
 """
@@ -6,13 +6,13 @@ Limits are set before the first job. One byte says that it is ready, so start-up
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import orjson
 
 from gristmill import grading
 from gristmill.engine.workers import MEMORY_LIMIT_BYTES
-from gristmill.grading.registry import GRADERS
-from gristmill.records import Prompt, Sample
+from gristmill.grading.registry import COMPUTATIONS
 
 
 def main() -> None:
@@ -24,13 +24,20 @@ def main() -> None:
     sink.write(b"R")
     sink.flush()
     while len(head := source.read(4)) == 4:
-        job = orjson.loads(source.read(int.from_bytes(head, "big")))
-        plugin = GRADERS.get(job["grader"])
-        options = plugin.options.model_validate(job["options"])
-        verdict = plugin.function(Prompt.model_validate(job["prompt"]), Sample.model_validate(job["sample"]), options)
-        answer = verdict.model_dump_json().encode()
+        answer = orjson.dumps(_computed(source.read(int.from_bytes(head, "big"))))
         sink.write(len(answer).to_bytes(4, "big") + answer)
         sink.flush()
+
+
+def _computed(job: bytes) -> dict[str, Any]:
+    """Return the value of a computation, or why there is none."""
+    try:
+        wanted = orjson.loads(job)
+        return {"value": COMPUTATIONS.get(wanted["computation"]).function(**wanted["arguments"])}
+    except MemoryError:
+        return {"failed": "memory", "detail": "it needed more memory than a worker may have"}
+    except Exception as error:  # noqa: BLE001 - whatever it is, it travels as a reason
+        return {"failed": "error", "detail": repr(error)[:500]}
 
 
 def _limit() -> None:

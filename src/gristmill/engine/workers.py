@@ -1,8 +1,8 @@
-"""Killable workers: graders that may hang on hostile text run in processes that can be ended.
+"""Killable workers: computations that may hang on hostile text run in processes that can be ended.
 
-A thread cannot be killed and an alarm works in one thread only, so a grader that may hang (a user's regular expression, a
-symbolic engine) gets a process, a time limit per job and a memory limit. A job that overruns or crashes its worker is an
-ungraded sample with a reason, and the next job gets a fresh worker. Jobs travel as JSON, so nothing is unpickled.
+A thread cannot be killed and an alarm works in one thread only, so a computation that may hang (a user's regular expression, a
+symbolic engine) gets a process, a time limit per job and a memory limit. A job that overruns or crashes its worker has no value
+and a reason, and the next job gets a fresh worker. Jobs travel as JSON, so nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
-from gristmill.records import Verdict
+from gristmill.ports import ComputationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pydantic import JsonValue
 
 TIME_LIMIT_S = 2.0
 START_LIMIT_S = 60.0
@@ -26,7 +26,7 @@ JOBS_PER_WORKER = 500
 
 
 class WorkerPool:
-    """A few processes that grade."""
+    """A few processes that compute."""
 
     def __init__(self, size: int, time_limit_s: float = TIME_LIMIT_S) -> None:
         self.time_limit_s = time_limit_s
@@ -34,11 +34,16 @@ class WorkerPool:
         for _ in range(size):
             self._free.put_nowait(_Worker())
 
-    async def grade(self, job: Mapping[str, Any]) -> Verdict:
-        """Run one job in a worker: grader, options, prompt and sample as plain data."""
+    async def compute(self, computation: str, **arguments: JsonValue) -> JsonValue:
+        """Run one registered computation in a worker.
+
+        Raises:
+            ComputationFailed: where it brought no value in time.
+        """
         worker = await self._free.get()
         try:
-            return await worker.run(orjson.dumps(job), self.time_limit_s)
+            job = orjson.dumps({"computation": computation, "arguments": arguments})
+            return await worker.run(job, self.time_limit_s)
         finally:
             self._free.put_nowait(worker)
 
@@ -55,7 +60,7 @@ class _Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._jobs = 0
 
-    async def run(self, job: bytes, time_limit_s: float) -> Verdict:
+    async def run(self, job: bytes, time_limit_s: float) -> JsonValue:
         process = await self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -67,18 +72,21 @@ class _Worker:
                 answer = await process.stdout.readexactly(size)
         except TimeoutError:
             await self.end()
-            return Verdict(passed=None, reason="timeout", evidence={"limit_s": time_limit_s})
+            raise ComputationFailed("timeout", f"no value within {time_limit_s:g} s") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             code = await process.wait()
             self._process = None
-            return Verdict(passed=None, reason="crash", evidence={"exit_code": code})
+            raise ComputationFailed("crash", f"the worker ended with exit code {code}") from None
         except BaseException:
             await self.end()
             raise
         self._jobs += 1
         if self._jobs >= JOBS_PER_WORKER:
             await self.end()
-        return Verdict.model_validate_json(answer)
+        content = orjson.loads(answer)
+        if "failed" in content:
+            raise ComputationFailed(content["failed"], content["detail"])
+        return content["value"]
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:

@@ -1,17 +1,19 @@
-"""Graders by name and version.
+"""Graders by name and version, and the computations that they may need.
 
-A rule grader is a pure function `(Prompt, Sample, options) -> Verdict`: it reads nothing but its arguments, so grading
-again costs no tokens. A grader that can hang on hostile text (a regular expression of the user's, a symbolic engine) is
-registered with `killable=True` and runs in a worker process with a time limit; the engine turns a crash or a timeout
-into `passed=None` with a reason. A new version number makes stored grades stale: they are made again.
+A grader reads nothing but its arguments, so grading again costs no tokens. One that needs nothing else is a pure function
+`(Prompt, Sample, options) -> Verdict`. One that has to ask is async and takes a session besides: it asks a model (recorded and
+paid like a task's call) or runs a *computation*, a pure function that can hang on hostile text (a regular expression of the
+user's, a symbolic engine) and therefore runs in a worker process with a time limit. A new version number makes stored grades
+stale: they are made again.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from gristmill.messages import Frozen
-from gristmill.ports import GraderFunction
+from gristmill.ports import ComputationFunction, GraderFunction
 from gristmill.registry import Shelf
 
 if TYPE_CHECKING:
@@ -20,15 +22,31 @@ if TYPE_CHECKING:
     from gristmill.records import GradeType
 
 GRADERS: Shelf[GraderFunction] = Shelf("grader")
+COMPUTATIONS: Shelf[ComputationFunction] = Shelf("computation")
 
 
 def grader(
-    name: str,
-    *,
-    version: int,
-    options: type[Frozen] = Frozen,
-    killable: bool = False,
-    kind: GradeType = "verifier",
+    name: str, *, version: int, options: type[Frozen] = Frozen, kind: GradeType = "verifier", short: str | None = None
 ) -> Callable[[Any], Any]:
-    """Register a grader; `killable` ones run in a worker process with a time limit."""
-    return GRADERS.add(name, version=version, options=options, killable=killable, type=kind)
+    """Register a grader.
+
+    An async one is given a session besides; one of kind `judge` is paid for, so it is asked only where its word can decide.
+
+    Args:
+        name: As recipes write it.
+        version: A new one makes stored grades stale.
+        options: Its options.
+        kind: Whether a rule verifies or a model judges.
+        short: The option that is meant where only a value is given: `{regex: "^A"}`.
+    """
+
+    def register(function: Any) -> Any:
+        traits = {"type": kind, "asks": inspect.iscoroutinefunction(function), "short": short}
+        return GRADERS.add(name, version=version, options=options, **traits)(function)
+
+    return register
+
+
+def computation(name: str) -> Callable[[Any], Any]:
+    """Register a pure function of JSON values that runs in a worker process with a time and a memory limit."""
+    return COMPUTATIONS.add(name, version=1)

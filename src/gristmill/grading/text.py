@@ -1,7 +1,7 @@
 """Rules about the text itself: equality, a pattern, a length, repetition.
 
 They are cheap and know nothing of meaning: use them beside a verifier, not instead of one. A user's regular expression
-can take for ever on the wrong text, so `regex` runs in a killable worker; the others are linear in the text.
+can take for ever on the wrong text, so `regex` searches in a worker process; the others are linear in the text.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import Field, field_validator, model_validator
 
 from gristmill.grading.extraction import AnswerFormat, extract
-from gristmill.grading.registry import grader
+from gristmill.grading.registry import computation, grader
 from gristmill.messages import Frozen
+from gristmill.plain import as_object
 from gristmill.records import Verdict
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from gristmill.ports import Session
     from gristmill.records import Prompt, Sample
 
 EVIDENCE_CHARACTERS = 200
@@ -84,17 +86,23 @@ class RegexOptions(Frozen):
         return pattern
 
 
-@grader("regex", version=1, options=RegexOptions, killable=True)
-def grade_regex(_prompt: Prompt, sample: Sample, options: RegexOptions) -> Verdict:
+@grader("regex", version=1, options=RegexOptions, short="pattern")
+async def grade_regex(_prompt: Prompt, sample: Sample, options: RegexOptions, session: Session) -> Verdict:
     """Look for a regular expression, required or forbidden."""
     text = sample.answer if options.on == "answer" else _everything(sample)
     if text is None:
         return Verdict(passed=None, reason="no_text")
-    pattern = re.compile(options.pattern)
-    match = pattern.search(text) if options.match == "search" else pattern.fullmatch(text)
+    match = as_object(await session.compute("find_pattern", pattern=options.pattern, text=text, match=options.match))
     reason = "no_match" if match is None else "match"
-    evidence: dict[str, JsonValue] = {} if match is None else {"matched": _cut(match.group()), "start": match.start()}
-    return Verdict(passed=(match is None) == options.forbid, reason=reason, evidence=evidence)
+    return Verdict(passed=(match is None) == options.forbid, reason=reason, evidence=match or {})
+
+
+@computation("find_pattern")
+def find_pattern(pattern: str, text: str, match: Literal["search", "full"]) -> dict[str, JsonValue] | None:
+    """Return what a regular expression matches first and where, or None."""
+    compiled = re.compile(pattern)
+    found = compiled.search(text) if match == "search" else compiled.fullmatch(text)
+    return None if found is None else {"matched": _cut(found.group()), "start": found.start()}
 
 
 def _everything(sample: Sample) -> str | None:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from gristmill.messages import Frozen
 from gristmill.plain import as_items, as_object
+from gristmill.recipe.grades import GraderChoices, graders_in
 from gristmill.records import Origin, Sampling
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -310,8 +311,8 @@ class Recipe(Frozen):
     """Which teacher plays which role of the task: `{judge: checker}`."""
     prompt: PromptSpec = PromptSpec()
     sampling: SamplingSpec = SamplingSpec()
-    grade: Annotated[Choices, Field(min_length=1)]
-    """Graders; a sample is accepted if all of them pass it."""
+    grade: Annotated[GraderChoices, Field(min_length=1)]
+    """Graders; a sample is accepted if all of them pass it. `{any: [...]}` and `{cascade: [...]}` combine them otherwise."""
     budget: BudgetSpec | None = None
     """What may be spent."""
     target: Target | None = None
@@ -334,6 +335,9 @@ class Recipe(Frozen):
         for role, name in self.roles.items():
             if name not in self.all_teachers():
                 raise ValueError(f"role `{role}` wants the teacher `{name}`, which is not under `teachers`")
+        for choice in graders_in(self.grade):
+            if choice.by is not None and choice.by not in self.all_teachers():
+                raise ValueError(f"the grader `{choice.name}` asks `{choice.by}`, which is not under `teachers`")
         return self
 
     def all_teachers(self) -> dict[str, TeacherSpec]:

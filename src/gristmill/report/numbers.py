@@ -246,7 +246,8 @@ SELECT c.role, coalesce(s.rule, 'no_sample') AS fate, count(*) AS calls,
   count(*) FILTER (c.estimated), coalesce(sum(c.cost_input_usd), 0.0), coalesce(sum(c.cost_cached_usd), 0.0),
   coalesce(sum(c.cost_output_usd), 0.0), coalesce(sum(c.cost_reasoning_usd), 0.0),
   coalesce(sum(c.cost_usd) FILTER (c.cost_input_usd IS NULL), 0.0)
-FROM calls c LEFT JOIN edges e ON e.parent = c.request_id AND e.role = 'request' LEFT JOIN samples s ON s.sample_id = e.child
+FROM calls c LEFT JOIN edges e ON e.parent = c.request_id AND e.role IN ('request', 'judge')
+LEFT JOIN samples s ON s.sample_id = e.child
 GROUP BY c.role, fate ORDER BY c.role <> 'teacher', c.role, fate <> 'kept', calls DESC, fate
 """
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from gristmill.store.reader import Reader
 
 
+GRADING_PREFIX = "grade:"
+"""How the steps of a grader's calls begin, so that they are told from those that made the sample."""
+
+
 class Refusal(NamedTuple):
     """A permanent fault that is on record."""
 

@@ -14,6 +14,7 @@ from gristmill.files.writing import replacing_folder, write_parquet
 from gristmill.plain import as_count, as_object, as_text
 from gristmill.pricing.price import Price, cost_of
 from gristmill.records import Usage
+from gristmill.store.effects import GRADING_PREFIX
 from gristmill.store.outcomes import answer_characters, request_ids
 from gristmill.store.packing import unpack_ids
 
@@ -170,7 +171,7 @@ def _reasoning(meta: str | None) -> str | None:
 
 
 def _edges(ledger: Reader, context: int) -> Iterator[Row]:
-    """Yield child, parent and role: sample to prompt, prompt to source row, sample to the requests that made it."""
+    """Yield child, parent and role: prompt to source row, sample to prompt, to the requests that made it, and that judged it."""
     for prompt_id, body in ledger.query(
         "SELECT hex(p.prompt_id), p.body FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY l.position"
     ):
@@ -187,6 +188,13 @@ def _edges(ledger: Reader, context: int) -> Iterator[Row]:
         yield {"child": sample_id.lower(), "parent": prompt_id.lower(), "role": "prompt"}
         for request in request_ids(ledger, unpack_ids(requests)):
             yield {"child": sample_id.lower(), "parent": request, "role": "request"}
+    for sample_id, request_id in ledger.query(
+        "SELECT hex(s.sample_id), hex(q.request_id) FROM plan l JOIN samples s ON s.prompt = l.prompt JOIN requests q "
+        "ON q.prompt = s.prompt AND q.sample_index = s.sample_index AND q.context = s.context "
+        "WHERE s.context = ? AND q.step GLOB ? ORDER BY l.position, s.sample_index, q.step, q.occurrence",
+        (context, f"{GRADING_PREFIX}*"),
+    ):
+        yield {"child": sample_id.lower(), "parent": request_id.lower(), "role": "judge"}
 
 
 def _rejects(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - one signature for all

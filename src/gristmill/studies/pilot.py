@@ -237,7 +237,8 @@ def _money(ask: Ask) -> tuple[Share, ...]:
     rows = ask(
         "SELECT coalesce(s.rule, 'no_sample') AS fate, CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.cost_usd IS NULL) "
         "= 0 THEN coalesce(sum(c.cost_usd), 0.0) END FROM calls c LEFT JOIN edges e ON e.parent = c.request_id "
-        "AND e.role = 'request' LEFT JOIN samples s ON s.sample_id = e.child GROUP BY fate ORDER BY 2 DESC NULLS LAST, fate"
+        "AND e.role IN ('request', 'judge') LEFT JOIN samples s ON s.sample_id = e.child "
+        "GROUP BY fate ORDER BY 2 DESC NULLS LAST, fate"
     )
     known = [usd for _, usd in rows if usd is not None]
     whole = math.fsum(known) if len(known) == len(rows) else 0.0
