@@ -60,6 +60,12 @@ class Stopped(GristmillError):
     exit_code = 6
 
 
+class GateFailed(GristmillError):
+    """Something that must hold before data is made or used does not."""
+
+    exit_code = 3
+
+
 class BudgetReached(Stopped):
     """The budget does not allow the next call; what was recorded stays, and a higher budget goes on."""
 

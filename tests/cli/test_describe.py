@@ -78,7 +78,7 @@ def test_every_command_of_the_help_is_there(tmp_path: Path, described: dict[str,
 def test_exit_codes_are_those_that_exist(described: dict[str, list[dict[str, Any]]]) -> None:
     """Each once, with the status of the run and the errors that end with it."""
     codes = {int(code["name"]): code for code in described["exit_codes"]}
-    assert set(codes) == {0, 1, 2, 4, 5, 6, 7, 130} == {*EXIT_CODES.values(), *(kind.exit_code for kind in kinds_of_error())}
+    assert set(codes) == {0, 1, 2, 3, 4, 5, 6, 7, 130} == {*EXIT_CODES.values(), *(kind.exit_code for kind in kinds_of_error())}
     assert set(ENDINGS) == set(EXIT_CODES)
     for status, code in EXIT_CODES.items():
         assert codes[code]["status"] == [status]

@@ -108,7 +108,7 @@ CHANGED = [
         "Did you mean `case`?",
     ),
     ("[math]", "[{math: , by: nobody}]", "1:1", "the grader `math` asks `nobody`", ""),
-    ("[math]", "[{math: , by: teacher}]", "4:9", "`math` asks no model", "Leave `by` away"),
+    ("[math]", "[{math: , by: teacher}]", "4:9", "`math` asks no model", "Leave `by` and `calibration` away"),
     ("[math]", "[]", "4:1", "at least 1 item", "gristmill schema"),
     ("grade: [math]\n", "", "1:1", "`grade` is missing", "Add `grade: …`"),
     ("teacher: recorded:c.jsonl\n", "", "1:1", "write `teacher: ADDRESS`", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gristmill.cli.terminal import duration, safe
@@ -55,6 +56,7 @@ def _facts(content: dict[str, Any]) -> list[str]:
         + (f", reused {calls['reused']:,}" if calls["reused"] else "")
         + (f", in flight at a crash {calls['in_flight_at_crash']:,}" if calls["in_flight_at_crash"] else ""),
         f"cost {cost}" + (f" (${per_row:.5f} per accepted row)" if per_row else "") + f", {spent}",
+        *(f"graded by {safe(grader)}" for grader in content["graders"] if " by " in grader),
     ]
 
 
@@ -64,4 +66,6 @@ def next_command(content: dict[str, Any], recipe: str) -> str:
         return f"gristmill run {recipe} -o {content['run']}"
     if content["accepted"] == 0:
         return f"gristmill preview {recipe} -o {content['run']}"
+    if find_spec("datasets") is None:
+        return f"gristmill serve {content['run']}"
     return f"python -c \"import datasets; print(datasets.load_dataset('{content['run']}/export'))\""

@@ -47,6 +47,14 @@ class Marker(NamedTuple):
     """Its row in the ledger's shared content: name, version, options, and the judge that it asks."""
     step: GradingStep | None = None
     """Where its calls stand on record, if it makes any."""
+    known: str | None = None
+    """What is known of a judge, in one line; None for a rule."""
+
+    @property
+    def words(self) -> str:
+        """Return the grader as papers name it, a judge with what is known of it."""
+        asks = "" if self.step is None else f" by {self.step.role} ({self.known})"
+        return f"{self.plugin.identity}{asks}"
 
 
 class Place(NamedTuple):

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from gristmill.engine.judges import judge_content, judge_mark, standing
 from gristmill.engine.marking import Marker, Panel
 from gristmill.engine.session import Door, GradingStep, framed
 from gristmill.engine.workers import WorkerPool
 from gristmill.grading.status import GRADER as STATUS_GRADER
-from gristmill.ids import content_id
 from gristmill.sending.batching import BatchDispatcher, Office, batch_dispatcher
 from gristmill.sending.dispatch import Dispatcher
 from gristmill.sending.gate import Bounds, Gate
@@ -130,19 +130,20 @@ def _gate(spec: TeacherSpec, place: Endpoint, switch: StopSwitch, opening: Openi
 
 
 def make_panel(plan: Plan, door: Door) -> Panel:
-    """Return the graders of a plan."""
+    """Return the graders of a plan.
+
+    Raises:
+        GateFailed: where what is known of a judge forbids it to decide.
+    """
     status = door.ledger.dim("grader", {"grader": STATUS_GRADER, "type": "verifier", "options": {}})
     return Panel([_marker(chosen, door) for chosen in plan.graders], plan.grading, status, door)
 
 
 def _marker(chosen: Chosen, door: Door) -> Marker:
-    content: dict[str, Any] = {
-        "grader": chosen.plugin.identity,
-        "type": chosen.plugin.traits["type"],
-        "options": chosen.options.model_dump(mode="json"),
-    }
-    step = None
-    if chosen.by is not None:
-        content["by"] = door.dispatcher(chosen.by).teacher.identity.model_dump()
-        step = GradingStep(f"{GRADING_PREFIX}{chosen.plugin.name}:{content_id('grader', content)[:8]}/", chosen.by)
-    return Marker(chosen.plugin, chosen.options, door.ledger.dim("grader", content), step)
+    if chosen.by is None:
+        content = judge_content(chosen.plugin, chosen.options, None)
+        return Marker(chosen.plugin, chosen.options, door.ledger.dim("grader", content))
+    content = judge_content(chosen.plugin, chosen.options, door.dispatcher(chosen.by).teacher.identity)
+    step = GradingStep(f"{GRADING_PREFIX}{chosen.plugin.name}:{judge_mark(content)}/", chosen.by)
+    known = standing(content, chosen.calibration)
+    return Marker(chosen.plugin, chosen.options, door.ledger.dim("grader", content), step, known)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import exporting, grading, tasks
+from gristmill.engine.judges import CalibrationFile, read_calibration
 from gristmill.errors import InputError, RecipeError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.files.reading import data_files
@@ -53,6 +54,8 @@ class Chosen(NamedTuple):
     options: Frozen
     by: str | None = None
     """The teacher that a grader asks."""
+    calibration: CalibrationFile | None = None
+    """What is known of a judge from people's labels."""
 
 
 ALL_PROMPTS = 1 << 62
@@ -109,7 +112,7 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
     """
     recipe = loaded.recipe
     template, answer_format = _located(loaded, ("prompt",), lambda: _template(recipe, base))
-    graders = _Graders(loaded, {"answer_format": answer_format})
+    graders = _Graders(loaded, base, {"answer_format": answer_format})
     grading = graders.group("all", recipe.grade, ("grade",))
     endpoints: dict[str, Endpoint] = {}
     for name, spec in recipe.all_teachers().items():
@@ -177,9 +180,10 @@ def _choose(shelf: Shelf[Any], choice: Choice, loaded: Loaded, place: Place, inh
 class _Graders:
     """Reads the graders of a recipe: each into a plug-in with options, all into a tree of rules."""
 
-    def __init__(self, loaded: Loaded, inherited: dict[str, Any]) -> None:
+    def __init__(self, loaded: Loaded, base: Path, inherited: dict[str, Any]) -> None:
         self.chosen: list[Chosen] = []
         self._loaded = loaded
+        self._base = base
         self._inherited = inherited
 
     def group(self, rule: Rule, items: Sequence[GraderChoice], place: Place) -> Group:
@@ -201,7 +205,8 @@ class _Graders:
         judge = plugin.traits["type"] == "judge"
         _located(self._loaded, place, lambda: _check_judge(item, self._loaded.recipe, judge=judge))
         chosen = _choose(GRADERS, Choice(name=item.name, options=options), self._loaded, place, self._inherited)
-        self.chosen.append(chosen._replace(by=(item.by or "judge") if judge else None))
+        known = _located(self._loaded, (*place, "calibration"), lambda: read_calibration(self._base, item.calibration))
+        self.chosen.append(chosen._replace(by=(item.by or "judge") if judge else None, calibration=known))
         return Leaf(len(self.chosen) - 1, paid=judge)
 
 
@@ -224,8 +229,8 @@ def _check_judge(item: GraderChoice, recipe: Recipe, *, judge: bool) -> None:
             f"`{item.name}` does not say who judges",
             fix="Name the model under `teachers` and write `by: NAME` beside the grader; or call that teacher `judge`.",
         )
-    if not judge and item.by is not None:
-        raise InputError(f"`{item.name}` asks no model", fix="Leave `by` away.")
+    if not judge and (item.by or item.calibration):
+        raise InputError(f"`{item.name}` asks no model", fix="Leave `by` and `calibration` away.")
 
 
 def _template(recipe: Recipe, base: Path) -> tuple[Template, str | None]:

@@ -1,9 +1,9 @@
 """How a recipe says which graders look at a sample, and how their verdicts combine.
 
 A list is graders that must all pass. `{any: [...]}` wants one, `{cascade: [...]}` takes the first that can decide. A grader may
-say `by: NAME`, the teacher that it asks, and `when: unverifiable` (ask it only where those before it could not decide) or
-`when: failed` (ask it also where they failed, and let it overrule). Every short form becomes one long form, so the resolved
-recipe shows what will happen.
+say `by: NAME` (the teacher that it asks), `calibration: FILE` (what is known of that judge) and `when: unverifiable` (ask it only
+where those before it could not decide) or `when: failed` (also where they failed, and let it overrule). Every short form becomes
+one long form, so the resolved recipe shows what will happen.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class GraderChoice(Frozen):
     """The value of the grader's main option, where only that was given: `{regex: "^A"}`."""
     by: str | None = None
     """The teacher that a judge asks."""
+    calibration: str | None = None
+    """A file that `gristmill audit` wrote for this very judge, relative to the recipe; without one it is `uncalibrated`."""
     when: When = "always"
     of: GraderChoices = ()
     """The graders under a rule."""
@@ -64,11 +66,11 @@ def _item(value: Any) -> Any:
         raise ValueError("write a grader's name, or one name with its options: `{name: {key: value}}`")
     if "name" in given:
         return given
-    beside = {key: given[key] for key in ("by", "when") if key in given}
+    beside = {key: given[key] for key in ("by", "when", "calibration") if key in given}
     names = [key for key in given if key not in beside]
     if len(names) != 1:
         found = ", ".join(f"`{name}`" for name in names) or "none"
-        raise ValueError(f"write one grader with its options, beside `by` and `when`; found {found}")
+        raise ValueError(f"write one grader with its options, beside `by`, `when` and `calibration`; found {found}")
     (name,) = names
     options = given[name]
     if name in RULES:

@@ -53,8 +53,8 @@ class Template:
         environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False)
         return None if self.text is None else environment.from_string(self.text)
 
-    def fill(self, prompt: str) -> str:
-        """Return the template with `prompt` in its place.
+    def fill(self, prompt: str, **values: str | int | None) -> str:
+        """Return the template with `prompt` in its place; those of judges see further values.
 
         Raises:
             InputError: where the template asks for something that it may not have.
@@ -62,11 +62,17 @@ class Template:
         if self._compiled is None:
             return prompt
         try:
-            return str(self._compiled.render(prompt=prompt))
+            return str(self._compiled.render(prompt=prompt, **values))
         except (jinja2.TemplateError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
             raise InputError(
                 f"the template `{self.name}` cannot be filled: {error}", fix="It sees `{{ prompt }}` and nothing else."
             ) from None
+
+
+def judge_template(name: str) -> Template:
+    """Return what a judge is told, by name and version, such as `equivalence@1`."""
+    text = (resources.files("gristmill.assets") / "templates" / "judge" / f"{name}.jinja").read_text("utf-8")
+    return Template(f"judge/{name}", text)
 
 
 def shipped_names() -> list[str]:
