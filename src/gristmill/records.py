@@ -141,6 +141,10 @@ class Sample(Frozen):
     meta: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+GRADER_FAILURES = frozenset({"grader_error", "crash", "memory", "error", "diverged"})
+"""Reasons that say something of the grader and nothing of the sample."""
+
+
 class Verdict(Frozen):
     """What a grader says about a sample, before the engine adds who said it about what."""
 
@@ -150,6 +154,15 @@ class Verdict(Frozen):
     """A short word for the tables: `equal`, `different`, `no_answer`, `timeout`, …"""
     score: float | None = None
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def word(self) -> Literal["pass", "fail", "unverifiable", "error", "timeout"]:
+        """Return the verdict as one of five words; only `fail` is a negative label."""
+        if self.passed is not None:
+            return "pass" if self.passed else "fail"
+        if self.reason == "timeout":
+            return "timeout"
+        return "error" if self.reason in GRADER_FAILURES else "unverifiable"
 
 
 class Grade(Frozen):

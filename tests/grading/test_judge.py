@@ -52,18 +52,18 @@ def judged(folder: Path, judge: Judge, *, grade: Any, **changes: Any) -> dict[st
 
 
 def test_a_judge_decides_what_a_rule_cannot_and_is_paid_once(tmp_path: Path) -> None:
-    """Half the references are no numbers: those alone are shown to the judge. The second run asks nobody."""
+    """One letter is no language, so the rule cannot decide and the judge is shown every sample. The second run asks nobody."""
     judge = Judge()
-    grade = ["math", {"judge": "rubric", "by": "checker", "when": "unverifiable"}]
+    grade = [{"language": "en"}, {"judge": "rubric", "by": "checker", "when": "unverifiable"}]
     first = judged(tmp_path, judge, grade=grade)
     assert first["status"] == "complete"
-    assert len(judge.asked) == 40, "no reference is a number, so the judge is asked about every sample"
+    assert len(judge.asked) == 40, "one letter is no language, so the judge is asked about every sample"
     assert first["accepted"] == sum(answer == "A" for (answer,) in query(_answers(tmp_path)))
     assert first["calls"]["made"] == 80
     assert first["cost_usd"] is None or first["cost_usd"] >= 0.4
     again = judged(tmp_path, judge, grade=grade)
     assert (again["calls"]["made"], len(judge.asked)) == (0, 40)
-    assert first["graders"] == ["math@1", "judge@1 by checker (uncalibrated)"]
+    assert first["graders"] == ["language@1", "judge@1 by checker (uncalibrated)"]
     tables = tmp_path / "run" / "tables"
     assert query(f"SELECT count(*) FROM '{tables}/edges.parquet' WHERE role = 'judge'") == [(40,)]
     by_role = query(f"SELECT role, count(*) FROM '{tables}/calls.parquet' GROUP BY role ORDER BY role")

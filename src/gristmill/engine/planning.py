@@ -14,8 +14,8 @@ from gristmill.engine.judges import CalibrationFile, read_calibration
 from gristmill.errors import InputError, RecipeError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.files.reading import data_files
+from gristmill.grading.answers.extraction import check_format
 from gristmill.grading.combine import Group, Leaf
-from gristmill.grading.extraction import check_format
 from gristmill.grading.registry import GRADERS
 from gristmill.ids import content_id
 from gristmill.recipe.load import check_options

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from gristmill.grading.extraction import AnswerFormat, extract
+from gristmill.grading.answers.extraction import AnswerFormat, extract
 from gristmill.grading.registry import grader
 from gristmill.messages import Frozen, Message, user
 from gristmill.recipe.templates import Template, judge_template

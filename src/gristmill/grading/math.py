@@ -1,78 +1,148 @@
-r"""Compare a short numeric answer with the reference, exactly.
+r"""Short answers against a reference: `math` for numbers, quantities, structures and expressions, `literal` for Python values.
 
-The first honest version: integers, decimals, fractions, with the units and LaTeX that models put around them. What it
-cannot read it says so about (`passed` is None), instead of guessing: a wrong pass goes into training data, a wrong fail
-teaches a gate a wrong acceptance rate. Algebra, intervals, sets and matrices are not read here; their references give
-`reference_not_a_number`, so a recipe can send them to another grader.
+Rules decide what they can in microseconds; algebra is asked for the rest, in a worker that can be killed. What cannot be decided
+says so (`passed` is None): a wrong pass goes into training data, a wrong fail teaches a gate a wrong acceptance rate. A recipe
+sends what is unverifiable to another grader with `when: unverifiable`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from gristmill.grading.extraction import AnswerFormat, extract
-from gristmill.grading.numbers import Number, equal, read, show
+from pydantic import Field
+
+from gristmill.grading.answers import literals
+from gristmill.grading.answers.comparing import Compared, Pending, Rules, compare
+from gristmill.grading.answers.extraction import AnswerFormat, extract
+from gristmill.grading.answers.kinds import Kind, kind_of
 from gristmill.grading.registry import grader
 from gristmill.messages import Frozen
+from gristmill.ports import ComputationFailed
 from gristmill.records import Verdict
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from gristmill.grading.answers.extraction import Extraction
+    from gristmill.ports import Session
     from gristmill.records import Prompt, Sample
 
 EVIDENCE_CHARACTERS = 200
 
 
 class MathOptions(Frozen):
-    """How `math` finds the answer."""
+    """How `math` finds the answer and what it is."""
 
     answer_format: AnswerFormat = "auto"
     """`auto`, `boxed`, `hash`, `line:PREFIX`, `json:FIELD`, `tag:NAME`, `literal` or `last_number`."""
+    kind: Kind | None = None
+    """What references are; by default each says so by its form."""
+    decimals: int | None = Field(default=None, ge=0, le=12)
+    """Compare numbers after rounding to so many decimal places; by default they are exact."""
+    simplified: bool = False
+    """Fail arithmetic that was not worked out (`49 + 216`), even where its value is right."""
+    ordered: bool | None = None
+    """Whether the order of a bare list (`1, 2`) matters; by default where the question speaks of an order."""
 
 
-@grader("math", version=1, options=MathOptions)
-def grade_math(prompt: Prompt, sample: Sample, options: MathOptions) -> Verdict:
-    r"""Compare exact integers, decimals and fractions with the reference.
+@grader("math", version=2, options=MathOptions)
+async def grade_math(prompt: Prompt, sample: Sample, options: MathOptions, session: Session) -> Verdict:
+    r"""Compare a short answer with the reference: exact numbers, quantities, structures, expressions.
 
-    The reference is a number, or a worked solution that ends in `#### 72` or `\boxed{72}`. Reasons: `equal`,
-    `different`, `unsimplified` (arithmetic that was not worked out), `not_a_number`, `no_answer` (the declared format
-    is not there); and without a verdict `unparsable` (several numbers, a hedge, a time of day), `no_text`,
-    `no_reference`, `reference_not_a_number`.
+    The reference is the answer itself, or a worked solution that ends in `#### 72` or `\boxed{72}`. Reasons: `equal`,
+    `different`, `unsimplified`, `not_a_number`, `no_answer` (the declared format is not there); and without a verdict
+    `unparsable` (several numbers, a hedge), `unverifiable` (words that differ), `too_large`, `timeout`, `no_text`,
+    `no_reference`.
+    """
+    if not (prompt.reference or "").strip():
+        return Verdict(passed=None, reason="no_reference")
+    reference = stated(prompt.reference or "")
+    if sample.answer is None:
+        return Verdict(passed=None, reason="no_text", evidence={"reference": _cut(reference)})
+    found = extract(sample.answer, options.answer_format)
+    kind = options.kind or kind_of(reference)
+    evidence = _evidence(found, reference)
+    evidence["kind"] = kind
+    if found.answer is None:
+        return Verdict(passed=False, reason="no_answer", evidence=evidence)
+    ordered = is_ordered(prompt) if options.ordered is None else options.ordered
+    result = compare(reference, found.answer, kind, Rules(options.decimals, options.simplified, ordered))
+    if isinstance(result, Pending):
+        result = await _by_algebra(result, session)
+    evidence["normalised"] = None if result.normalised is None else _cut(result.normalised)
+    evidence["test"] = result.method
+    return Verdict(passed=result.passed, reason=result.reason, evidence=evidence)
+
+
+_ORDER = re.compile(
+    r"\b(?:order(?:ed)?|sort(?:ed)?|ascending|descending|increasing|decreasing|smallest to|largest to|sequence|respectively|"
+    r"rank(?:ed)?|arrange|coordinates?|pair|triple|tuple|vector)\b",
+    re.IGNORECASE,
+)
+
+
+def is_ordered(prompt: Prompt) -> bool:
+    """Whether a question asks for things in an order; where there is no question to look at, their order counts."""
+    asked = " ".join(message.content for message in prompt.messages)
+    return not asked or _ORDER.search(asked) is not None
+
+
+async def _by_algebra(pending: Pending, session: Session) -> Compared:
+    try:
+        same = await session.compute("same_expressions", pairs=[list(pair) for pair in pending.pairs])
+    except ComputationFailed as failure:
+        return Compared(None, failure.reason, "algebra")
+    if same is None:
+        return Compared(None, "unparsable", "algebra")
+    return Compared(same is True, "equal" if same else "different", "algebra", pending.pairs[0][1])
+
+
+def stated(reference: str) -> str:
+    r"""Return the answer that a reference states: after its last `####`, in its last `\boxed{}`, or the whole of it."""
+    for form in ("hash", "boxed"):
+        answer = extract(reference, form).answer
+        if answer is not None:
+            return answer
+    return reference.strip()
+
+
+class LiteralOptions(Frozen):
+    """How `literal` finds the answer."""
+
+    answer_format: AnswerFormat = "literal"
+    """As for `math`; `literal` takes the whole text."""
+
+
+@grader("literal", version=1, options=LiteralOptions)
+def grade_literal(prompt: Prompt, sample: Sample, options: LiteralOptions) -> Verdict:
+    """Compare a Python literal with the reference, in type and value.
+
+    Reasons: `equal`, `different`, `not_a_literal`, `no_answer`; and without a verdict `reference_not_a_literal`, `no_text`,
+    `no_reference`.
     """
     if prompt.reference is None:
         return Verdict(passed=None, reason="no_reference")
-    reference = reference_number(prompt.reference)
-    if reference is None:
-        return Verdict(passed=None, reason="reference_not_a_number", evidence={"reference": _cut(prompt.reference)})
     if sample.answer is None:
-        return Verdict(passed=None, reason="no_text", evidence={"reference": _cut(show(reference))})
-    found = extract(sample.answer, options.answer_format)
-    evidence: dict[str, JsonValue] = {
+        return Verdict(passed=None, reason="no_text")
+    found = extract(sample.answer, options.answer_format, verbatim=True)
+    evidence = _evidence(found, prompt.reference)
+    if found.answer is None:
+        return Verdict(passed=False, reason="no_answer", evidence=evidence)
+    result = literals.compare(prompt.reference, found.answer)
+    evidence["normalised"] = None if result.normalised is None else _cut(result.normalised)
+    evidence["test"] = result.method
+    return Verdict(passed=result.passed, reason=result.reason, evidence=evidence)
+
+
+def _evidence(found: Extraction, reference: str) -> dict[str, JsonValue]:
+    return {
         "extracted": None if found.answer is None else _cut(found.answer),
         "normalised": None,
-        "reference": _cut(show(reference)),
+        "reference": _cut(reference),
         "method": found.method,
         "multi_answer": found.multi_answer,
     }
-    if found.answer is None:
-        return Verdict(passed=False, reason="no_answer", evidence=evidence)
-    number, problem = read(found.answer)
-    if number is None:
-        passed = None if problem == "unparsable" else False
-        return Verdict(passed=passed, reason=problem or "unparsable", evidence=evidence)
-    evidence["normalised"] = _cut(show(number))
-    same = equal(number, reference)
-    return Verdict(passed=same, reason="equal" if same else "different", evidence=evidence)
-
-
-def reference_number(reference: str) -> Number | None:
-    r"""Return the number that a reference states: by itself, after its last `####`, or in its last `\boxed{}`."""
-    for form in ("hash", "boxed", "literal"):
-        stated = extract(reference, form).answer
-        if stated is not None:
-            return read(stated).number
-    return None
 
 
 def _cut(text: str) -> str:

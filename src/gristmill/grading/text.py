@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from gristmill.grading.extraction import AnswerFormat, extract
+from gristmill.grading.answers.extraction import AnswerFormat, extract
 from gristmill.grading.registry import computation, grader
 from gristmill.messages import Frozen
 from gristmill.plain import as_object

@@ -75,8 +75,10 @@ AnswerFormat = Annotated[str, AfterValidator(_checked)]
 """An answer format as the field of an options model: checked when the options are built."""
 
 
-def extract(text: str, answer_format: str) -> Extraction:
+def extract(text: str, answer_format: str, *, verbatim: bool = False) -> Extraction:
     """Return the answer that `text` declares in `answer_format`; a `<think>` block is not looked at.
+
+    With `verbatim` a JSON string keeps the white space at its ends, and an empty one is an answer: as a program's output is.
 
     Raises:
         InputError: where there is no such format.
@@ -84,7 +86,7 @@ def extract(text: str, answer_format: str) -> Extraction:
     check_format(answer_format)
     text = without_thinking(text)
     if answer_format != "auto":
-        return _extract_one(text, answer_format)
+        return _extract_one(text, answer_format, verbatim=verbatim)
     found = (_extract_one(text, form) for form in _AUTO)
     return next((one for one in found if one.answer is not None), Extraction(None, "auto", multi_answer=False))
 
@@ -110,10 +112,11 @@ def without_thinking(text: str) -> str:
     return "".join([*kept, text[at:]])
 
 
-def _extract_one(text: str, answer_format: str) -> Extraction:
+def _extract_one(text: str, answer_format: str, *, verbatim: bool = False) -> Extraction:
     name, _, argument = answer_format.partition(":")
     if name == "json":
-        values = _json_values(text, argument)
+        raw = _json_values(text, argument)
+        values = [value for one in raw if (value := _cooked(one, verbatim=verbatim)) or (verbatim and one[:1] in _STRING)]
         answers, method = values[:1], answer_format
         if not values:
             # The object does not parse, most often because of quotes inside its prose; its field may still be plain.
@@ -193,7 +196,7 @@ def _read_literal(text: str, _argument: str) -> list[str]:
     return _filled([text])
 
 
-_NUMBER_IN_PROSE = re.compile(r"(?<![\w.])-?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})++(?!,?[0-9])|[0-9]++)(?:\.[0-9]++)?(?:/[0-9]++)?")
+_NUMBER_IN_PROSE = re.compile(r"(?<![\w.])-?[$€£]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?!,?[0-9])|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?")
 
 
 def _read_last_number(text: str, _argument: str) -> list[str]:
@@ -219,11 +222,16 @@ def _filled(values: Iterable[str]) -> list[str]:
 MAX_DEPTH = 200
 """Objects and arrays inside one another; deeper ones are read as if they began there."""
 _START = re.compile(r"\{(?=\s*[\"'`])")
-_SPACE = re.compile(r"\s*+")
-_KEY = re.compile(r"""(?:"((?:[^"\\\n]|\\.)*+)"|'((?:[^'\\\n]|\\.)*+)'|`((?:[^`\\\n]|\\.)*+)`)\s*+:\s*+""")
-_BARE = re.compile(r"[+-]?(?:[0-9./]|[eE][+-]?(?=[0-9])|,(?=[0-9]{3}(?![0-9])))++|true|false|null|True|False|None|NaN|-?Infinity")
+_SPACE = re.compile(r"\s*")
+_KEY = re.compile(r"""(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\\n]|\\.)*)`)\s*:\s*""")
+_BARE = re.compile(r"[+-]?(?:[0-9./]|[eE][+-]?(?=[0-9])|,(?=[0-9]{3}(?![0-9])))+|true|false|null|True|False|None|NaN|-?Infinity")
 # A quote ends a value only where JSON can go on after it: that reads all valid JSON and forgives quotes inside prose.
-_STRING = {quote: re.compile(rf"{quote}((?:[^{quote}\\]|\\.|{quote}(?!\s*[,}}\]]))*+){quote}", re.DOTALL) for quote in "\"'`"}
+# What may stand in a string and what ends it begin differently, so one that does not end is known after one way back. Possessive
+# quantifiers would say the same, but early releases of Python 3.11 get them wrong inside groups.
+_STRING = {
+    quote: re.compile(rf"{quote}((?:[^{quote}\\]|\\.|{quote}(?!\s*[,}}\]]))*){quote}(?=\s*[,}}\]])", re.DOTALL)
+    for quote in "\"'`"
+}
 
 
 class _Level:
@@ -241,7 +249,7 @@ class _Level:
 
 
 def _json_values(text: str, field: str) -> list[str]:
-    """Return the field's value in each complete object, outermost first.
+    """Return the field's value as it is written in each complete object, outermost first.
 
     The reader never goes back: where an object breaks, the search goes on at the token that broke it. All objects that
     were open there break with it, so of what is complete only that inside a broken object's strings is missed.
@@ -251,7 +259,7 @@ def _json_values(text: str, field: str) -> list[str]:
     at, last = 0, text.rfind(field)
     while at < last and (start := _START.search(text, at, last)) is not None:
         spans, at = _read_object(text, start.start(), field, unclosed)
-        found.extend(value for begin, end in spans if (value := _cooked(text[begin:end])))
+        found.extend(text[begin:end] for begin, end in spans)
     return found
 
 
@@ -324,16 +332,16 @@ def _skip(text: str, at: int) -> int:
 
 def _loose_json_values(text: str, field: str) -> list[str]:
     """Return the field's values by key alone; an object that was never closed counts as cut off."""
-    pattern = re.compile(rf'"{re.escape(field)}"\s*+:\s*+(?:("(?:[^"\\\n]|\\.)*+")|([^"\s,}}][^"}}\n]*+))')
+    pattern = re.compile(rf'"{re.escape(field)}"\s*:\s*(?:("(?:[^"\\\n]|\\.)*")|([^"\s,}}][^"}}\n]*))')
     last_close = text.rfind("}")
     raw = (match.group(1) or match.group(2) for match in pattern.finditer(text) if match.end() <= last_close)
     return [value for one in raw if (value := _cooked(one.rstrip().rstrip(",")))]
 
 
-def _cooked(raw: str) -> str:
+def _cooked(raw: str, *, verbatim: bool = False) -> str:
     """Return a value's text: a string without its quotes and escapes, anything else as it stands; empty for null."""
     if raw[:1] in _STRING:
-        return _unescaped(raw[1:-1]).strip()
+        return _unescaped(raw[1:-1]) if verbatim else _unescaped(raw[1:-1]).strip()
     value = raw.strip()
     return "" if value in ("null", "None") else value
 

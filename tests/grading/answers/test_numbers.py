@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gristmill.grading.numbers import Number, equal, parse_number, read, show
+from gristmill.grading.answers.numbers import Number, equal, parse_number, read, show
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.errors import InputError
-from gristmill.grading.extraction import check_format, extract, without_thinking
+from gristmill.grading.answers.extraction import check_format, extract, without_thinking
 
 FORMATS = ("auto", "boxed", "hash", "line:A:", "json:answer", "tag:answer", "literal", "last_number")
 

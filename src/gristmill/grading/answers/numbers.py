@@ -96,6 +96,39 @@ def read(text: str) -> Reading:
     return Reading(None, "unsimplified" if computed is not None and computed.operators else "unparsable")
 
 
+def worked_out(text: str) -> Fraction | None:
+    """Return the value of plain arithmetic, or None where the text is something else."""
+    computed = _compute(normalise(text)) if len(text) <= MAX_TEXT else None
+    return computed.value if computed is not None else None
+
+
+_STATED = re.compile(
+    r"(?:\b(?:is|are|was|were|be|equals|gives|gets?|has|have|makes|leaves|to|of)|[=:]|\\boxed\{)\s*[$€£¥({*]*\s*$"
+)
+_LAST_NUMBER = re.compile(r"-?\s*(?:[0-9]{1,3}(?:,[0-9]{3})+(?!,?[0-9])|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?")
+_WORDS_BEFORE = 4
+MAX_CONCLUSION = 5_000
+
+
+def conclusion(text: str) -> Number | None:
+    """Return the number that a few sentences end with (`…, so there are 10 of them.`), or None.
+
+    It has to be stated (`is`, `are`, `=`, …) without a hedge just before it, and nothing but its unit may follow. That is weaker
+    evidence than a bare number: it can confirm a reference, and never contradicts one.
+    """
+    if len(text) > MAX_CONCLUSION:
+        return None
+    last = re.split(r"(?<=[.!?;])\s+(?=[A-Z])", " ".join(text.split()))[-1]
+    found = list(_LAST_NUMBER.finditer(last))
+    before = last[: found[-1].start()] if found else ""
+    if len(_WORD.findall(before)) < 2 or _STATED.search(before) is None:
+        return None
+    near = _WORD.findall(before.lower())[-_WORDS_BEFORE:-1]
+    if any(word in _HEDGES and word != "cannot" for word in near) or any(word.endswith("n't") for word in near):
+        return None
+    return _whole(normalise(last[found[-1].start() :].replace("$", "").strip("* ")))
+
+
 # --- one spelling for everything
 
 _SIGNS = str.maketrans(
@@ -136,7 +169,7 @@ def normalise(text: str) -> str:
     text = _FRAC.sub(_one_fraction, text)  # before what wraps it is taken off: wrappers are read without inner braces
     for pattern, plain in _LATEX_WORDS:
         text = pattern.sub(plain, text)
-    return text.strip().strip("\"'“”").strip()
+    return text.strip().strip("\"'“”").strip().removeprefix("___").removesuffix("___").strip()
 
 
 def _ascii_digit(character: str) -> str:
@@ -297,8 +330,9 @@ def _read_tail(tail: str) -> _Tail | None:
     if not tail.strip(" .!"):
         return _Tail(percent=False, unit="", scale=1)
     words = _WORD.findall(tail.lower())
-    if any(character.isnumeric() for character in _UNIT_POWER.sub("", tail)):
-        return None  # `10²`, `18万`
+    listed = tail.lstrip().startswith(",") or tail.count(",") > 1  # words that a number begins, not its unit
+    if listed or any(character.isnumeric() for character in _UNIT_POWER.sub("", tail)):  # `10²`, `18万`
+        return None
     if len(words) > 8 or not _TAIL.fullmatch(tail) or not all(_is_unit_word(word, alone=len(words) == 1) for word in words):
         return None
     # A letter that touches the number is a unit only where it is known as one: `5x` is a product, `5th` an ordinal.
