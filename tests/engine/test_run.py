@@ -104,7 +104,7 @@ def test_a_dead_server_stops_the_run(tmp_path: Path) -> None:
 
 def test_too_many_that_cannot_be_graded(tmp_path: Path) -> None:
     """The run stops before it buys more, and says why."""
-    path = recipe(tmp_path, prompts=300, grade=["math"], prompt={"template": "plain", "answer_format": "literal"})
+    path = recipe(tmp_path, prompts=300, grade=[{"math": {"kind": "int"}}])
     found = run(path, tmp_path / "run")
     assert found["exit_code"] == 6
     assert "`reference_not_a_number`" in found["error"]

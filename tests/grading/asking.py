@@ -9,6 +9,7 @@ from gristmill import grading
 from gristmill.grading import GRADERS
 from gristmill.grading.registry import COMPUTATIONS
 from gristmill.messages import Message, user
+from gristmill.ports import ComputationFailed
 from gristmill.records import Prompt, Sample, Verdict
 
 assert grading
@@ -19,7 +20,10 @@ class Computing:
 
     async def compute(self, computation: str, **arguments: Any) -> Any:
         """Run a computation at once."""
-        return COMPUTATIONS.get(computation).function(**arguments)
+        try:
+            return COMPUTATIONS.get(computation).function(**arguments)
+        except Exception as error:
+            raise ComputationFailed("error", repr(error)) from error
 
 
 def graded_by(grader: str, answer: str | None, reference: str | None = None, **options: Any) -> Verdict:

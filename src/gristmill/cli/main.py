@@ -35,6 +35,8 @@ AllowKey = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=HOST", help="Let the key in variable NAME go to HOST.", show_default=False),
 ]
+GraderOption = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the grader; may be repeated.")]
+Question = Annotated[str | None, typer.Option(metavar="FIELD", help="The field with the question, if it is not `prompt`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -134,6 +136,29 @@ def status(folder: Annotated[str, typer.Argument(metavar="RUN", help="A run's fo
     from gristmill.cli.status import status_command
 
     status_command(folder, as_json=as_json)
+
+
+@app.command()
+def grade(  # noqa: PLR0913, PLR0917 - one parameter a flag
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSONL, JSON, CSV or Parquet, perhaps .gz or .zst, or a folder.")],
+    grader: Annotated[str, typer.Option(help="Which grader: math, literal, … `gristmill describe` lists them.")] = "math",
+    reference: Annotated[str | None, typer.Option(metavar="FIELD", help="The field with the right answer.")] = None,
+    output: Annotated[str, typer.Option(metavar="FIELD", help="The field with the output, or a list of outputs.")] = "output",
+    answer_format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="auto, boxed, hash, json:FIELD, line:PREFIX, tag:NAME, literal or last_number."),
+    ] = None,
+    question: Question = None,
+    option: GraderOption = None,
+    to: Annotated[str | None, typer.Option("-o", "--to", metavar="FILE", help="By default FILE.graded.jsonl.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Grade outputs that are already in a file. No run, no call."""
+    from gristmill.cli.grade import grade_command
+    from gristmill.studies.grading import Fields
+
+    options = [*(option or []), *([f"answer_format={answer_format}"] if answer_format else [])]
+    grade_command(file, grader, Fields(output, reference, question), to, options, as_json=as_json)
 
 
 @app.command()

@@ -63,6 +63,14 @@ class Reporter:
             sys.stderr.flush()
             self._width = len(line)
 
+    def grading(self, rows: int) -> None:
+        """Show how many rows are graded."""
+        if self._live:
+            line = f"graded: {rows:,} rows"
+            sys.stderr.write("\r" + line)
+            sys.stderr.flush()
+            self._width = len(line)
+
     def _clear(self) -> None:
         if self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")

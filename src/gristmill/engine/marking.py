@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gristmill.engine.session import Door, GradingStep
     from gristmill.grading.combine import Group
     from gristmill.messages import Frozen
-    from gristmill.ports import GraderFunction
+    from gristmill.ports import GraderFunction, Session
     from gristmill.recipe.model import SamplingSpec
     from gristmill.records import Prompt, Sample
     from gristmill.registry import Plugin
@@ -158,8 +158,6 @@ class Panel:
         """Return what a grader says; whatever goes wrong in it is a reason why the sample could not be graded."""
         try:
             return await self._asked(marker, prompt, sample, place)
-        except ComputationFailed as failure:
-            return Verdict(passed=None, reason=failure.reason, evidence={"detail": failure.detail})
         except CallRefused as refusal:
             reason = f"{TRANSIENT_PREFIX if refusal.transient else ''}{refusal.code}"
             return Verdict(passed=None, reason=reason, evidence={"detail": str(refusal)[:500]})
@@ -167,17 +165,10 @@ class Panel:
             return Verdict(passed=None, reason=end.code, evidence={"detail": str(end)[:500]})
         except Diverged as change:
             return Verdict(passed=None, reason="diverged", evidence={"detail": change.difference[:500]})
-        except GristmillError:
-            raise
-        except Exception as error:  # noqa: BLE001 - becomes a row with its reason; _watch stops the run if it repeats
-            return Verdict(passed=None, reason="grader_error", evidence={"error": repr(error)[:500]})
 
     async def _asked(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
-        grade: Any = marker.plugin.function
-        if not marker.plugin.traits["asks"]:
-            return grade(prompt, sample, marker.options)
         session = SampleSession(self._door, prompt, place.prompt, sample.index, grading=marker.step)
-        return await grade(prompt, sample, marker.options, session)
+        return await verdict_of(marker.plugin, marker.options, prompt, sample, session)
 
     def _watch(self, outcome: Outcome) -> None:
         self._last.append(outcome.reason if outcome.passed is None else None)
@@ -190,3 +181,23 @@ class Panel:
                     fix="Look at them with `gristmill preview`; mend the references or the grader and run again to go on.",
                 )
             )
+
+
+async def verdict_of(
+    plugin: Plugin[GraderFunction], options: Frozen, prompt: Prompt, sample: Sample, session: Session
+) -> Verdict:
+    """Return what a grader says about a sample; where it breaks, that is why the sample could not be graded.
+
+    Raises:
+        GristmillError: for the user's mistakes and outside reasons.
+        CallRefused: where a judge brings no answer.
+    """
+    function: Any = plugin.function
+    try:
+        return await function(prompt, sample, options, session) if plugin.traits["asks"] else function(prompt, sample, options)
+    except ComputationFailed as failure:
+        return Verdict(passed=None, reason=failure.reason, evidence={"detail": failure.detail})
+    except (GristmillError, CallRefused):
+        raise
+    except Exception as error:  # noqa: BLE001 - becomes a row with its reason; the panel stops the run if it repeats
+        return Verdict(passed=None, reason="grader_error", evidence={"error": repr(error)[:500]})

@@ -36,7 +36,7 @@ def _computed(job: bytes) -> dict[str, Any]:
         return {"value": COMPUTATIONS.get(wanted["computation"]).function(**wanted["arguments"])}
     except MemoryError:
         return {"failed": "memory", "detail": "it needed more memory than a worker may have"}
-    except Exception as error:  # noqa: BLE001 - whatever it is, it travels as a reason
+    except Exception as error:  # noqa: BLE001 - it becomes a row with its reason where the computation was asked for
         return {"failed": "error", "detail": repr(error)[:500]}
 
 

@@ -92,7 +92,7 @@ async def _by_algebra(pending: Pending, session: Session) -> Compared:
     try:
         same = await session.compute("same_expressions", pairs=[list(pair) for pair in pending.pairs])
     except ComputationFailed as failure:
-        return Compared(None, failure.reason, "algebra")
+        return Compared(None, "unparsable" if failure.reason == "error" else failure.reason, "algebra")
     if same is None:
         return Compared(None, "unparsable", "algebra")
     return Compared(same is True, "equal" if same else "different", "algebra", pending.pairs[0][1])

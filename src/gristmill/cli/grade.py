@@ -1,0 +1,65 @@
+"""`gristmill grade`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gristmill.cli.terminal import Reporter, safe
+from gristmill.errors import InputError
+from gristmill.grading.registry import GRADERS
+from gristmill.studies.grading import Fields, choose, grade_file
+
+if TYPE_CHECKING:
+    from gristmill.studies.grading import Graded
+
+MOST_REASONS = 8
+
+
+def grade_command(path: str, grader: str, fields: Fields, output: str | None, options: list[str], *, as_json: bool) -> None:
+    """Grade a file of outputs and say what came out."""
+    reporter = Reporter(as_json=as_json)
+    chosen = choose(grader, read_options(grader, options))
+    graded = grade_file(Path(path), chosen, fields, Path(output) if output else None, reporter.grading)
+    reporter.result("\n".join(_lines(graded)), graded.model_dump(mode="json"))
+
+
+def read_options(grader: str, given: list[str]) -> dict[str, Any]:
+    """Return a grader's options from `NAME=VALUE`; a value is JSON where it can be, else text.
+
+    Raises:
+        InputError: where one is not of that form.
+    """
+    options: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            names = ", ".join(GRADERS.get(grader).options.model_fields)
+            fix = f"Write `NAME=VALUE`; the options of `{grader}` are: {names}."
+            raise InputError(f"`--option {text}` has no `=`", fix=fix)
+        try:
+            options[name] = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            options[name] = value
+    return options
+
+
+def _lines(graded: Graded) -> list[str]:
+    share = graded.acceptance
+    accepted = "nothing could be decided" if share is None else f"{share:.1%} of what could be decided passed"
+    speed = f"{graded.outputs / graded.seconds:,.0f}/s" if graded.seconds else ""
+    words = ", ".join(f"{word} {count:,}" for word, count in graded.verdicts.items()) or "none"
+    reasons = ", ".join(f"{safe(reason)} {count:,}" for reason, count in list(graded.reasons.items())[:MOST_REASONS])
+    rejected = f"; {graded.rejected_rows:,} rows could not be read" if graded.rejected_rows else ""
+    outputs = f"{graded.outputs:,} outputs in {graded.rows:,} rows"
+    outputs = f"{graded.outputs:,} outputs in {graded.rows:,} rows"
+    return [
+        f"{outputs} graded by {graded.grader} in {graded.seconds:.1f} s, {speed}{rejected}",
+        f"  verdicts  {words}",
+        f"  reasons   {reasons or 'none'}",
+        f"  {accepted}",
+        "",
+        f"  {safe(graded.file)}",
+    ]

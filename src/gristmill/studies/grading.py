@@ -1,0 +1,256 @@
+"""Grade outputs that are already there: a file of rows in, the same rows with their grades out.
+
+No run, no ledger, no teacher: a verifier needs the row alone. Rows are read, graded and written a few hundred at a time and in
+their order, so memory is flat and the output lines up with the input, a row that cannot be read included. A judge asks a model
+and is paid for, so it belongs into a recipe, where every call is on record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+from pydantic import JsonValue, ValidationError
+
+from gristmill.engine.marking import verdict_of
+from gristmill.engine.workers import WorkerPool
+from gristmill.errors import InputError
+from gristmill.files.reading import BadRow, data_files, read_rows
+from gristmill.files.writing import replacing
+from gristmill.grading.registry import GRADERS
+from gristmill.messages import Frozen, user
+from gristmill.plain import as_list, as_text
+from gristmill.records import Prompt, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+
+    from gristmill.files.reading import NumberedRow
+    from gristmill.ports import GraderFunction
+    from gristmill.records import Row, Verdict
+    from gristmill.registry import Plugin
+
+CHUNK = 256
+"""Rows that are graded side by side."""
+QUESTION_FIELDS = ("prompt", "question", "instruction")
+"""Where a row's question is looked for if nobody says; some graders take a hint from it."""
+
+
+class Fields(NamedTuple):
+    """Which fields of a row are what."""
+
+    output: str
+    """A text, or a list of texts; None is an output that is missing."""
+    reference: str | None = None
+    """The right answer: a text, or for some graders an object."""
+    question: str | None = None
+    label: str | None = None
+    """Known verdicts: true or false, or a list of them, one for each output; None where nobody knows."""
+
+
+class Chosen(NamedTuple):
+    """A grader with its options."""
+
+    plugin: Plugin[GraderFunction]
+    options: Frozen
+
+
+class GradedRow(NamedTuple):
+    """A row with a verdict on each of its outputs, and the milliseconds that each took."""
+
+    number: int
+    row: Row | BadRow
+    verdicts: list[Verdict]
+    ms: list[float]
+
+
+class Graded(Frozen):
+    """What grading a file brought."""
+
+    grader: str
+    rows: int
+    rejected_rows: int
+    """Rows that could not be read; they stand in the output with the reason and no grades."""
+    outputs: int
+    verdicts: dict[str, int]
+    """How many passed, failed, could not be verified, …"""
+    reasons: dict[str, int]
+    acceptance: float | None
+    """Passed of those that could be decided."""
+    seconds: float
+    file: str
+
+
+class Machine:
+    """The part of a session that verifiers use: computations in worker processes, and nothing that is paid for."""
+
+    def __init__(self) -> None:
+        self.pool = WorkerPool(size=max(1, (os.cpu_count() or 2) - 1))
+
+    async def compute(self, computation: str, **arguments: JsonValue) -> JsonValue:
+        """Run a computation in a worker."""
+        return await self.pool.compute(computation, **arguments)
+
+
+def choose(name: str, options: dict[str, Any]) -> Chosen:
+    """Return a verifier with checked options.
+
+    Raises:
+        InputError: where there is no such grader, it is a judge, or an option is wrong.
+    """
+    plugin = GRADERS.get(name)
+    if plugin.traits["type"] == "judge":
+        raise InputError(
+            f"`{name}` asks a model, and what is paid for must be on record",
+            fix="Write a recipe with `teacher: recorded:FILE` and this grader and run it: the judge grades what is recorded.",
+        )
+    try:
+        return Chosen(plugin, plugin.options.model_validate(options))
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        field = ".".join(map(str, detail["loc"]))
+        if detail["type"] == "extra_forbidden":
+            known = ", ".join(f"`{info.alias or key}`" for key, info in plugin.options.model_fields.items()) or "none"
+            raise InputError(f"`{name}` has no option `{field}`", fix=f"Its options are: {known}.") from None
+        raise InputError(f"`{field}` of `{name}`: {detail['msg'].removeprefix('Value error, ')}") from None
+
+
+def grade_file(
+    path: Path, chosen: Chosen, fields: Fields, output: Path | None = None, tell: Callable[[int], None] = lambda _: None
+) -> Graded:
+    """Grade every output of a data file and write the rows with their grades.
+
+    Args:
+        path: JSONL, JSON, CSV or Parquet, perhaps compressed.
+        chosen: The grader.
+        fields: Which field is what.
+        output: By default `FILE.graded.jsonl` beside the file.
+        tell: Told now and then how many rows are done.
+
+    Raises:
+        InputError: where the file cannot be read as declared, or a field is in no row.
+    """
+    target = output or path.with_name(f"{path.name}.graded.jsonl")
+    if target.resolve() == path.resolve():
+        raise InputError(f"{target} is the file that is read", fix="Write to another one with `-o FILE`.")
+    return asyncio.run(_grade_file(path, chosen, fields, target, tell))
+
+
+async def _grade_file(path: Path, chosen: Chosen, fields: Fields, target: Path, tell: Callable[[int], None]) -> Graded:
+    words: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    rows = bad = 0
+    began = time.perf_counter()
+    with replacing(target) as out:
+        async for graded in graded_rows(path, chosen, fields):
+            rows += 1
+            bad += isinstance(graded.row, BadRow)
+            words.update(verdict.word for verdict in graded.verdicts)
+            reasons.update(verdict.reason for verdict in graded.verdicts)
+            out.write(orjson.dumps(_line(graded)) + b"\n")
+            if rows % CHUNK == 0:
+                tell(rows)
+        _check_fields(path, fields, rows - bad, sum(words.values()))
+    decided = words["pass"] + words["fail"]
+    return Graded(
+        grader=chosen.plugin.identity,
+        rows=rows,
+        rejected_rows=bad,
+        outputs=sum(words.values()),
+        verdicts=dict(words.most_common()),
+        reasons=dict(reasons.most_common()),
+        acceptance=words["pass"] / decided if decided else None,
+        seconds=round(time.perf_counter() - began, 3),
+        file=str(target),
+    )
+
+
+def _line(graded: GradedRow) -> dict[str, Any]:
+    if isinstance(graded.row, BadRow):
+        return {"rejected": graded.row.reason, "detail": graded.row.detail, "row": graded.number, "grades": []}
+    grades = [
+        {
+            "passed": verdict.passed,
+            "verdict": verdict.word,
+            "reason": verdict.reason,
+            "score": verdict.score,
+            "method": None,
+            "extracted": None,
+            **verdict.evidence,
+            "ms": round(ms, 3),
+        }
+        for verdict, ms in zip(graded.verdicts, graded.ms, strict=True)
+    ]
+    return {**graded.row, "grades": grades}
+
+
+def _check_fields(path: Path, fields: Fields, rows: int, outputs: int) -> None:
+    """Refuse a file without a single output: the field is misnamed, and an empty result would look like a good one."""
+    if outputs or not rows:
+        return
+    good = (item.row for item in read_rows(data_files(path)[0]) if not isinstance(item.row, BadRow))
+    first = sorted(next(good, {"nothing": None}))
+    raise InputError(
+        f"no row of {path} has an output under `{fields.output}`",
+        fix=f"Name the field with `--output`; the first row has: {', '.join(first)}.",
+    )
+
+
+async def graded_rows(path: Path, chosen: Chosen, fields: Fields) -> AsyncGenerator[GradedRow]:
+    """Yield every row of a file with its verdicts, in order."""
+    machine = Machine()
+    try:
+        for chunk in _chunks(item for file in data_files(path) for item in read_rows(file)):
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_graded(item, chosen, fields, machine)) for item in chunk]
+            for task in tasks:
+                yield task.result()
+    finally:
+        await machine.pool.close()
+
+
+def _chunks(items: Iterable[NumberedRow]) -> Iterator[list[NumberedRow]]:
+    chunk: list[NumberedRow] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    yield chunk
+
+
+async def _graded(item: NumberedRow, chosen: Chosen, fields: Fields, machine: Any) -> GradedRow:
+    if isinstance(item.row, BadRow):
+        return GradedRow(item.number, item.row, [], [])
+    prompt = _prompt(item.row, fields)
+    verdicts: list[Verdict] = []
+    times: list[float] = []
+    for index, output in enumerate(outputs_of(item.row, fields.output)):
+        text = output if isinstance(output, str) or output is None else orjson.dumps(output).decode()
+        sample = Sample(id="", prompt_id="", index=index, messages=prompt.messages, answer=text, status="complete")
+        began = time.perf_counter()
+        verdicts.append(await verdict_of(chosen.plugin, chosen.options, prompt, sample, machine))
+        times.append((time.perf_counter() - began) * 1000)
+    return GradedRow(item.number, item.row, verdicts, times)
+
+
+def _prompt(row: Row, fields: Fields) -> Prompt:
+    names = (fields.question,) if fields.question else QUESTION_FIELDS
+    asked = next((text for name in names if (text := as_text(row.get(name)))), "")
+    reference = row.get(fields.reference) if fields.reference else None
+    if reference is not None and not isinstance(reference, str):
+        reference = str(reference) if isinstance(reference, int | float) else orjson.dumps(reference).decode()
+    return Prompt(id="", messages=(user(asked),), reference=reference)
+
+
+def outputs_of(row: Row, field: str) -> list[Any]:
+    """Return a row's outputs: those of a list one by one, anything else as the only one; none where the field is not there."""
+    if field not in row:
+        return []
+    several = as_list(row[field])
+    return [row[field]] if several is None else several
