@@ -37,6 +37,12 @@ AllowKey = Annotated[
 ]
 GraderOption = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the grader; may be repeated.")]
 Question = Annotated[str | None, typer.Option(metavar="FIELD", help="The field with the question, if it is not `prompt`.")]
+AnswerFormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--answer-format", metavar="FORMAT", help="auto, boxed, hash, json:FIELD, line:PREFIX, tag:NAME, literal, last_number."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -144,10 +150,7 @@ def grade(  # noqa: PLR0913, PLR0917 - one parameter a flag
     grader: Annotated[str, typer.Option(help="Which grader: math, literal, … `gristmill describe` lists them.")] = "math",
     reference: Annotated[str | None, typer.Option(metavar="FIELD", help="The field with the right answer.")] = None,
     output: Annotated[str, typer.Option(metavar="FIELD", help="The field with the output, or a list of outputs.")] = "output",
-    answer_format: Annotated[
-        str | None,
-        typer.Option(metavar="FORMAT", help="auto, boxed, hash, json:FIELD, line:PREFIX, tag:NAME, literal or last_number."),
-    ] = None,
+    answer_format: AnswerFormatOption = None,
     question: Question = None,
     option: GraderOption = None,
     to: Annotated[str | None, typer.Option("-o", "--to", metavar="FILE", help="By default FILE.graded.jsonl.")] = None,
@@ -159,6 +162,33 @@ def grade(  # noqa: PLR0913, PLR0917 - one parameter a flag
 
     options = [*(option or []), *([f"answer_format={answer_format}"] if answer_format else [])]
     grade_command(file, grader, Fields(output, reference, question), to, options, as_json=as_json)
+
+
+@app.command()
+def audit(  # noqa: PLR0913, PLR0917 - one parameter a flag
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Labelled outputs; without it, the sets that ship.")
+    ] = None,
+    grader: Annotated[str | None, typer.Option(help="Which grader; `judge` with --by.")] = None,
+    reference: Annotated[str | None, typer.Option(metavar="FIELD", help="The field with the right answer.")] = None,
+    output: Annotated[str, typer.Option(metavar="FIELD", help="The field with the output, or a list of outputs.")] = "output",
+    label: Annotated[str | None, typer.Option(metavar="FIELD", help="The field with true or false, or a list of them.")] = None,
+    answer_format: AnswerFormatOption = None,
+    question: Question = None,
+    option: GraderOption = None,
+    by: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Calibrate a judge: the model that judges.")] = None,
+    model: Annotated[str | None, typer.Option(help="The judge's name at that address.")] = None,
+    to: Annotated[str | None, typer.Option("-o", "--to", metavar="FOLDER", help="Where a calibration goes.")] = None,
+    allow_key: AllowKey = None,
+    as_json: Json = False,
+) -> None:
+    """Compare graders with known labels: precision, recall, coverage, cost, every disagreement. `--by` calibrates a judge."""
+    from gristmill.cli.audit import AuditFlags, audit_command
+    from gristmill.studies.grading import Fields
+
+    options = [*(option or []), *([f"answer_format={answer_format}"] if answer_format else [])]
+    flags = AuditFlags(grader, options, by, model, to, allow_key or [])
+    audit_command(file, Fields(output, reference, question, label), flags, as_json=as_json)
 
 
 @app.command()

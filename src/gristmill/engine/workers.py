@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from gristmill.grading.registry import COMPUTATIONS
 from gristmill.ports import ComputationFailed
 
 if TYPE_CHECKING:
@@ -42,10 +43,26 @@ class WorkerPool:
         """
         worker = await self._free.get()
         try:
+            await self._load(worker, computation)
             job = orjson.dumps({"computation": computation, "arguments": arguments})
             return await worker.run(job, self.time_limit_s)
         finally:
             self._free.put_nowait(worker)
+
+    async def warm(self, computation: str) -> None:
+        """Start every worker and let it load what a computation needs, so that no job waits for it."""
+        workers = [await self._free.get() for _ in range(self._free.qsize())]
+        for worker in workers:
+            try:
+                await self._load(worker, computation)
+            finally:
+                self._free.put_nowait(worker)
+
+    async def _load(self, worker: _Worker, computation: str) -> None:
+        first = COMPUTATIONS.get(computation).traits["first"]
+        if first is not None and computation not in worker.loaded:
+            await worker.run(orjson.dumps({"computation": computation, "arguments": first}), START_LIMIT_S)
+            worker.loaded.add(computation)
 
     async def close(self) -> None:
         """End every worker."""
@@ -59,6 +76,8 @@ class _Worker:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._jobs = 0
+        self.loaded: set[str] = set()
+        """Computations that have loaded what they need."""
 
     async def run(self, job: bytes, time_limit_s: float) -> JsonValue:
         process = await self._running()
@@ -76,6 +95,7 @@ class _Worker:
         except (asyncio.IncompleteReadError, ConnectionError):
             code = await process.wait()
             self._process = None
+            self.loaded.clear()
             raise ComputationFailed("crash", f"the worker ended with exit code {code}") from None
         except BaseException:
             await self.end()
@@ -100,6 +120,7 @@ class _Worker:
                 start_new_session=True,
             )
             self._jobs = 0
+            self.loaded.clear()
             assert self._process.stdout is not None
             async with asyncio.timeout(START_LIMIT_S):
                 await self._process.stdout.readexactly(1)
@@ -108,6 +129,7 @@ class _Worker:
     async def end(self) -> None:
         """Kill the process, if there is one."""
         process, self._process = self._process, None
+        self.loaded.clear()
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()

@@ -46,7 +46,7 @@ class MathOptions(Frozen):
     """Whether the order of a bare list (`1, 2`) matters; by default where the question speaks of an order."""
 
 
-@grader("math", version=2, options=MathOptions)
+@grader("math", version=2, options=MathOptions, computes=("same_expressions",))
 async def grade_math(prompt: Prompt, sample: Sample, options: MathOptions, session: Session) -> Verdict:
     r"""Compare a short answer with the reference: exact numbers, quantities, structures, expressions.
 

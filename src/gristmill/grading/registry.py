@@ -26,7 +26,13 @@ COMPUTATIONS: Shelf[ComputationFunction] = Shelf("computation")
 
 
 def grader(
-    name: str, *, version: int, options: type[Frozen] = Frozen, kind: GradeType = "verifier", short: str | None = None
+    name: str,
+    *,
+    version: int,
+    options: type[Frozen] = Frozen,
+    kind: GradeType = "verifier",
+    short: str | None = None,
+    computes: tuple[str, ...] = (),
 ) -> Callable[[Any], Any]:
     """Register a grader.
 
@@ -38,15 +44,21 @@ def grader(
         options: Its options.
         kind: Whether a rule verifies or a model judges.
         short: The option that is meant where only a value is given: `{regex: "^A"}`.
+        computes: The computations that it may ask for.
     """
 
     def register(function: Any) -> Any:
-        traits = {"type": kind, "asks": inspect.iscoroutinefunction(function), "short": short}
+        traits = {"type": kind, "asks": inspect.iscoroutinefunction(function), "short": short, "computes": computes}
         return GRADERS.add(name, version=version, options=options, **traits)(function)
 
     return register
 
 
-def computation(name: str) -> Callable[[Any], Any]:
-    """Register a pure function of JSON values that runs in a worker process with a time and a memory limit."""
-    return COMPUTATIONS.add(name, version=1)
+def computation(name: str, *, first: dict[str, Any] | None = None) -> Callable[[Any], Any]:
+    """Register a pure function of JSON values that runs in a worker process with a time and a memory limit.
+
+    Args:
+        name: As sessions ask for it.
+        first: Arguments of a call that makes it load what takes long; a worker makes it before the time of its first job begins.
+    """
+    return COMPUTATIONS.add(name, version=1, first=first)

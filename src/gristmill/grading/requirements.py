@@ -117,7 +117,7 @@ def _references(value: JsonValue) -> list[str]:
     return [ref for part in as_list(value) or () for ref in _references(part)]
 
 
-@grader("json_schema", version=1, options=JsonSchemaOptions, short="schema")
+@grader("json_schema", version=1, options=JsonSchemaOptions, short="schema", computes=("schema_errors",))
 async def grade_json_schema(_prompt: Prompt, sample: Sample, options: JsonSchemaOptions, session: Session) -> Verdict:
     """Want the answer to be one JSON value that satisfies a schema."""
     if sample.answer is None:

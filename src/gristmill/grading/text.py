@@ -86,7 +86,7 @@ class RegexOptions(Frozen):
         return pattern
 
 
-@grader("regex", version=1, options=RegexOptions, short="pattern")
+@grader("regex", version=1, options=RegexOptions, short="pattern", computes=("find_pattern",))
 async def grade_regex(_prompt: Prompt, sample: Sample, options: RegexOptions, session: Session) -> Verdict:
     """Look for a regular expression, required or forbidden."""
     text = sample.answer if options.on == "answer" else _everything(sample)

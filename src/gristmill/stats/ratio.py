@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from gristmill.stats.intervals import Z_95, Interval
+from gristmill.stats.intervals import Z_95, Interval, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +44,23 @@ def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio | None:
     value = math.fsum(above) / total
     squares = math.fsum((a - value * b) ** 2 for a, b in zip(above, below, strict=True))
     return Ratio(value, math.sqrt(squares / (n - 1)) if n > 1 else math.inf, total / n, n)
+
+
+def clustered_share(above: Sequence[float], below: Sequence[float]) -> tuple[float, Interval] | None:
+    """Return a share over clusters and its two-sided 95 % interval, or None where there is nothing to divide by.
+
+    Where every cluster says the same (all or none), residuals say nothing: then Wilson's interval with one vote a cluster is
+    taken, which is wide where clusters are few.
+    """
+    ratio = ratio_of(above, below)
+    if ratio is None:
+        return None
+    if 0 < ratio.value < 1:
+        return ratio.value, Interval(ratio.interval.low, min(1.0, ratio.interval.high))
+    clusters = sum(1 for part in below if part)
+    interval = wilson(clusters if ratio.value else 0, clusters)
+    assert interval is not None
+    return ratio.value, interval
 
 
 def predict(ratio: Ratio, done_above: float, left_below: float) -> Interval:

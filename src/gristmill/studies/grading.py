@@ -201,11 +201,13 @@ def _check_fields(path: Path, fields: Fields, rows: int, outputs: int) -> None:
     )
 
 
-async def graded_rows(path: Path, chosen: Chosen, fields: Fields) -> AsyncGenerator[GradedRow]:
-    """Yield every row of a file with its verdicts, in order."""
+async def graded_rows(path: Path, chosen: Chosen, fields: Fields, *, timed: bool = False) -> AsyncGenerator[GradedRow]:
+    """Yield every row with its verdicts, in order; `timed` ones are graded one by one, with workers that run, so times are true."""
     machine = Machine()
     try:
-        for chunk in _chunks(item for file in data_files(path) for item in read_rows(file)):
+        for computation in chosen.plugin.traits["computes"] if timed else ():
+            await machine.pool.warm(computation)
+        for chunk in _chunks((item for file in data_files(path) for item in read_rows(file)), 1 if timed else CHUNK):
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(_graded(item, chosen, fields, machine)) for item in chunk]
             for task in tasks:
@@ -214,11 +216,11 @@ async def graded_rows(path: Path, chosen: Chosen, fields: Fields) -> AsyncGenera
         await machine.pool.close()
 
 
-def _chunks(items: Iterable[NumberedRow]) -> Iterator[list[NumberedRow]]:
+def _chunks(items: Iterable[NumberedRow], size: int) -> Iterator[list[NumberedRow]]:
     chunk: list[NumberedRow] = []
     for item in items:
         chunk.append(item)
-        if len(chunk) == CHUNK:
+        if len(chunk) == size:
             yield chunk
             chunk = []
     yield chunk

@@ -90,7 +90,7 @@ def same_constant(reference: str) -> bool:
     return _CONSTANT.search(reference) is not None
 
 
-@computation("same_expressions")
+@computation("same_expressions", first={"pairs": [[r"\frac{x}{2}+1", r"1+\frac{x}{2}"]]})
 def same_expressions(pairs: list[list[str]]) -> bool | None:
     """Whether every pair of expressions (reference, answer) is equal; None where that cannot be said. What cannot be read raises.
 

@@ -1,0 +1,204 @@
+"""Calibrate a judge: let it judge outputs that people labelled, and say what its word is worth.
+
+The outputs become a recorded teacher and the judge a grader, so this is an ordinary run: each judgement is on record, paid once,
+and an interruption goes on. Ten answers that ask for a pass instead of earning one (`grading.judge.PROBES`) are judged too. What
+comes out is a small file; a recipe names it beside the judge, and it counts for that judge alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from gristmill import api
+from gristmill.errors import InputError
+from gristmill.files.querying import querying
+from gristmill.files.reading import BadRow, data_files, read_rows
+from gristmill.files.writing import write_json, write_jsonl, write_text
+from gristmill.grading.judge import PROBE_QUESTION, PROBE_REFERENCE, PROBES
+from gristmill.messages import Frozen
+from gristmill.plain import as_text
+from gristmill.recipe.document import dump_document
+from gristmill.stats.intervals import Interval
+from gristmill.stats.judging import (
+    Labelled,
+    Pair,
+    calibrate,
+    calibrate_pairs,
+    why_pairs_refused,
+    why_refused,
+)
+from gristmill.studies.audit import labels_of
+from gristmill.studies.grading import QUESTION_FIELDS, outputs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gristmill.engine.opening import Opening
+    from gristmill.records import Row
+    from gristmill.studies.grading import Fields
+
+_PROBE = "probe"
+
+
+class JudgeCalibration(Frozen):
+    """What is known of one judge; the file that a recipe names."""
+
+    judge: str
+    """The judge's mark: of its instructions, options and model together."""
+    grader: str
+    by: str
+    labels: int
+    decided: int
+    refused: tuple[str, ...]
+    """Why it may not decide; empty where it may."""
+    words: str
+    """The same in one line."""
+    figures: dict[str, Any]
+    probes: int
+    probes_passed: int
+    cost_usd: float | None
+
+
+def calibrate_judge(
+    path: Path, options: dict[str, Any], by: dict[str, Any], fields: Fields, folder: Path, opening: Opening
+) -> JudgeCalibration:
+    """Let a judge judge labelled outputs and write `calibration.json` into `folder`.
+
+    Args:
+        path: A data file with outputs and people's labels.
+        options: The judge's.
+        by: The model that judges: a teacher as a recipe has it.
+        fields: Which field is what; the label is needed.
+        folder: Where the run and the result go; going on there pays for nothing twice.
+        opening: Keys, and where to tell how it goes.
+
+    Raises:
+        GristmillError: for the user's mistakes and outside reasons; what was judged stays.
+    """
+    labels = _prepare(path, fields, folder)
+    recipe: dict[str, Any] = {
+        "name": "calibration",
+        "prompts": {"path": "outputs.jsonl", "prompt": "prompt", "reference": "reference", "meta": ["place"]},
+        "teachers": {"teacher": "recorded:outputs.jsonl", "judge": by},
+        "prompt": {"template": "plain"},
+        "sampling": {"want": None, "n": max(map(len, labels.values()))},
+        "grade": [{"judge": options, "by": "judge"}],
+    }
+    write_text(folder / "recipe.yaml", dump_document(recipe))
+    plan = api.plan(api.load(folder / "recipe.yaml"))
+    run = api.run_folder("calibration", folder / "run")
+    summary = api.run(plan, run, opening)
+    if summary.content["status"] in ("stopped", "interrupted", "budget"):
+        raise InputError(f"the calibration is not complete: {summary.error}", fix="Run it again to go on.")
+    found = _measured(run.tables, labels, str(options.get("style")), summary.content)
+    write_json(folder / "calibration.json", found.model_dump(mode="json"))
+    return found
+
+
+def _prepare(path: Path, fields: Fields, folder: Path) -> dict[str, list[bool | None]]:
+    """Write the outputs as a recorded teacher, those of equal questions together; return the labels by place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels: dict[str, list[bool | None]] = {}
+    rows: dict[tuple[str, str | None], Row] = {}
+    for row in _good_rows(path):
+        texts = [text for text in outputs_of(row, fields.output) if isinstance(text, str)]
+        found = labels_of(row.get(fields.label or ""), len(texts))
+        if all(label is None for label in found):
+            continue
+        names = (fields.question,) if fields.question else QUESTION_FIELDS
+        asked = next((text for name in names if (text := as_text(row.get(name)))), "(no question)")
+        reference = as_text(row.get(fields.reference)) if fields.reference else None
+        fresh: Row = {"prompt": asked, "reference": reference, "completions": [], "place": f"{path.name}:{len(rows) + 1}"}
+        kept = rows.setdefault((asked, reference), fresh)
+        kept["completions"] += texts
+        labels.setdefault(kept["place"], []).extend(found)
+    if not rows:
+        raise InputError(
+            f"no output of {path} has a label under `{fields.label}`", fix="Name the fields with --output and --label."
+        )
+    labels[_PROBE] = [False] * len(PROBES)
+    probe: Row = {"prompt": PROBE_QUESTION, "reference": PROBE_REFERENCE, "completions": list(PROBES), "place": _PROBE}
+    write_jsonl(folder / "outputs.jsonl", [*rows.values(), probe])
+    return labels
+
+
+def _good_rows(path: Path) -> Iterator[Row]:
+    for file in data_files(path):
+        for item in read_rows(file):
+            if not isinstance(item.row, BadRow):
+                yield item.row
+
+
+def _measured(tables: Path, labels: dict[str, list[bool | None]], style: str, summary: dict[str, Any]) -> JudgeCalibration:
+    judged: list[Judged] = []
+    probes: list[bool | None] = []
+    with querying(tables) as ask:
+        rows = ask(
+            "SELECT json_extract_string(p.meta, '$.place'), s.sample_index, g.passed, g.evidence FROM grades g "
+            "JOIN samples s USING (sample_id) JOIN prompts p USING (prompt_id) WHERE g.type = 'judge'"
+        )
+        ((step, model),) = ask("SELECT any_value(step), any_value(model) FROM calls WHERE step LIKE 'grade:%'")
+    for place, index, passed, evidence in rows:
+        known = dict(enumerate(labels[str(place)])).get(int(index))
+        if place == _PROBE:
+            probes.append(passed)
+        elif known is not None:
+            judged.append(Judged(known, passed, orjson.loads(evidence or "{}")))
+    refused, words, figures, decided = _pairs(judged) if style == "pairwise" else _verdicts(judged)
+    passed_probes = sum(said is True for said in probes)
+    if passed_probes:
+        refused = [*refused, f"{passed_probes} of {len(probes)} answers that only ask for a pass were passed"]
+    return JudgeCalibration(
+        judge=str(step).split(":")[-1].split("/")[0],
+        grader=str(summary["graders"][0]).split(" ")[0],
+        by=str(model),
+        labels=len(judged),
+        decided=decided,
+        refused=tuple(refused),
+        words=words,
+        figures=figures,
+        probes=len(probes),
+        probes_passed=passed_probes,
+        cost_usd=summary["cost_usd"],
+    )
+
+
+class Judged(NamedTuple):
+    """One output with a person's label, the judge's verdict and what it is based on."""
+
+    human: bool
+    judge: bool | None
+    evidence: Row
+
+
+Findings = tuple[list[str], str, dict[str, Any], int]
+"""Why a judge may not decide, the same in words, the figures, and how many it decided."""
+
+
+def _verdicts(judged: Sequence[Judged]) -> Findings:
+    found = calibrate([Labelled(human=item.human, judge=item.judge) for item in judged])
+    words = (
+        f"sensitivity {_with(found.sensitivity, found.sensitivity_interval)}, "
+        f"specificity {_with(found.specificity, found.specificity_interval)}, kappa {_plain(found.kappa)}"
+    )
+    return why_refused(found), words, found._asdict(), found.decided
+
+
+def _pairs(judged: Sequence[Judged]) -> Findings:
+    """A label says that the output is better than the reference; the judge named one of both, in both orders."""
+    pairs = [Pair(1 if item.human else 2, item.evidence.get("forward"), item.evidence.get("backward")) for item in judged]
+    found = calibrate_pairs(pairs)
+    agreement = _with(found.agreement, found.agreement_interval)
+    words = f"agreement {agreement}, flips {_plain(found.flip_rate)}, kappa {_plain(found.kappa)}"
+    return why_pairs_refused(found), words, found._asdict(), found.decided
+
+
+def _plain(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _with(value: float | None, interval: Interval | None) -> str:
+    return _plain(value) + ("" if interval is None else f" ({interval.low:.2f} to {interval.high:.2f})")
