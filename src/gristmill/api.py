@@ -18,6 +18,7 @@ from gristmill.engine.run import run as run_plan
 from gristmill.errors import InputError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.grading.registry import GRADERS
+from gristmill.recipe.grades import RULES
 from gristmill.recipe.load import Loaded, load_recipe
 from gristmill.recipe.model import Recipe
 from gristmill.sending.spending import is_paid as recipe_is_paid
@@ -182,6 +183,14 @@ def checkup(folder: str | Path = "runs") -> list[Check]:
     return check_machine(Path(folder), os.environ)
 
 
+GRADER_KEYS: dict[str, dict[str, Any]] = {
+    "by": {"type": "string", "description": "The teacher that a judge asks."},
+    "when": {"enum": ["always", "unverifiable", "failed"]},
+    "calibration": {"type": "string", "description": "What `gristmill audit --by` found out about this judge."},
+}
+"""What may stand beside a grader's name."""
+
+
 def recipe_schema() -> dict[str, Any]:
     """Return the recipe's JSON Schema, with the names and options of every task, grader and export format."""
     whole = Recipe.model_json_schema()
@@ -194,7 +203,14 @@ def recipe_schema() -> dict[str, Any]:
             options = plugin.options.model_json_schema(ref_template="#/$defs/{model}")
             whole["$defs"].update(options.pop("$defs", {}))
             forms.append({"const": plugin.name, "description": plugin.summary})
-            forms.append({"type": "object", "properties": {plugin.name: options}, "required": [plugin.name]})
+            value = options
+            if plugin.traits.get("short"):
+                value = {"anyOf": [options, options["properties"][plugin.traits["short"]]]}
+            beside = GRADER_KEYS if key == "grade" else {}
+            forms.append({"type": "object", "properties": {plugin.name: value, **beside}, "required": [plugin.name]})
+        if key == "grade":
+            several = {"type": "array", "items": {"$ref": "#/$defs/grade_choice"}, "minItems": 1}
+            forms += [{"type": "object", "properties": {rule: several}, "required": [rule]} for rule in RULES]
         whole["$defs"][f"{key}_choice"] = {"anyOf": forms}
         choice = {"$ref": f"#/$defs/{key}_choice"}
         several = {"anyOf": [choice, {"type": "array", "items": choice}]}

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.cli.commands import RECIPE, inside, put
 from tests.servers import Answer, Script, completion, serving
 from tests.teachers.formats import Said, message_body, speaking

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.commands import inside
-from tests.runs import query
 
 from gristmill.sources.word_problems import word_problem
+from tests.cli.commands import inside
+from tests.runs import query
 
 ROOT = Path(__file__).parents[2]
 MOST_BYTES = 400 * 1024 * 1024

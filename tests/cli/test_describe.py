@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.commands import gristmill, inside
 
 from gristmill import api, errors
 from gristmill.engine.describing import ENDINGS
@@ -20,6 +19,7 @@ from gristmill.recipe.model import SourceSpec, TeacherSpec
 from gristmill.recipe.templates import shipped_names
 from gristmill.tasks.registry import TASKS
 from gristmill.teachers.addresses import BUILTIN, FORMS, PROVIDERS, SCHEMES, endpoint
+from tests.cli.commands import gristmill, inside
 
 KINDS = {"sources", "tasks", "teachers", "templates", "graders", "exports", "errors", "exit_codes", "commands"}
 

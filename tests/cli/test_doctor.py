@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+from gristmill.engine.checkup import Check, checkup
+from gristmill.teachers.addresses import BUILTIN, shipped_models
 from tests.cli.commands import gristmill, inside
 from tests.runs import command, finish
 from tests.store.test_place import gristmill as in_shell
 from tests.store.test_place import in_namespace
-
-from gristmill.engine.checkup import Check, checkup
-from gristmill.teachers.addresses import BUILTIN, shipped_models
 
 NAMES = [
     "python", "gristmill", "platform", "cores", "memory", "local models", "model files", "builtin", "disk", "free disk",

@@ -10,9 +10,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.cli.commands import gristmill
 
 from gristmill.studies.grading import Fields, choose, grade_file
+from tests.cli.commands import gristmill
 
 ROWS: list[dict[str, Any]] = [
     {"id": 1, "question": "3 + 4?", "gold": "7", "outputs": ["#### 7", "#### 8", None, "seven, I think"]},

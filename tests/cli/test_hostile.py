@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.cli.commands import RECIPE, gristmill, inside, put
 
 if TYPE_CHECKING:

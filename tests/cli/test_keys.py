@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.cli.commands import RECIPE, Done, gristmill, inside, put
 from tests.servers import Answer, Arrived, Reaction, Script, serving
 from tests.teachers.formats import EVENT_STREAM, PATHS, STREAMED, WHOLE, Said

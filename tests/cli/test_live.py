@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.cli.commands import SCRIPT, inside
 from tests.runs import recipe
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.cli.commands import SCRIPT, inside
 from tests.runs import recipe
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.cli.commands import gristmill, inside
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs import query, recipe, run
 
 from gristmill import api
 from gristmill.engine.opening import Opening
@@ -17,6 +16,7 @@ from gristmill.errors import InputError
 from gristmill.report import make_report
 from gristmill.stats.ratio import predict, ratio_of, t_95
 from gristmill.studies.pilot import Drawn, acceptance_of, bill_of, make_pilot
+from tests.runs import query, recipe, run
 
 SEEDS = 200
 PROMPTS = 50

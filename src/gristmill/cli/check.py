@@ -10,10 +10,14 @@ from gristmill.cli.person import environment
 from gristmill.cli.terminal import Reporter, safe
 from gristmill.errors import TeacherDown
 from gristmill.plain import as_list, as_object
+from gristmill.studies.references import check_references
 from gristmill.teachers.addresses import key_for
 
 if TYPE_CHECKING:
+    from gristmill.engine.planning import Plan
     from gristmill.recipe.document import Document
+    from gristmill.studies.references import Checked
+    from gristmill.teachers.addresses import Environment
 
 MOST_SHOWN = 400
 """Characters of an answer."""
@@ -25,6 +29,35 @@ def check_command(recipe: str, output: str | None, allow_keys: list[str], *, cal
     loaded = api.load(recipe)
     plan = api.plan(loaded)
     person = environment(allow_keys)
+    content = _content(plan, person, output)
+    resolved, teachers = content["recipe"], content["teachers"]
+    lines = [f"{recipe} is a good recipe. Resolved:", ""]
+    lines += [f"  {safe(value):<60} {where}" for value, where in _values(resolved, loaded.document)]
+    lines += ["", "what goes where"]
+    for teacher in teachers:
+        target = teacher["host"] or "this machine alone"
+        model = safe(teacher["model"] or "the model that is served")
+        key = f", key from the variable {teacher['key_variable']}" if teacher["key_variable"] else ", no key"
+        lines.append(f"  prompts → {teacher['name']}: {model} at {safe(teacher['endpoint'])} ({target}{key})")
+    lines.append(f"  nothing else leaves this machine; the run is written to {content['run']}")
+    checked = check_references(plan)
+    content["references"] = {"prompts": checked.prompts, "findings": [finding._asdict() for finding in checked.findings]}
+    lines += _references(checked)
+    tried = api.probe(plan, person, reporter.say) if call else []
+    if call:
+        content["calls"] = tried
+        lines += ["", "one tiny call to each teacher; it goes through no ledger, and no run uses it"]
+        lines += [f"  {line}" for one in tried for line in _tried(one)]
+    failed = [one["name"] for one in tried if "error" in one]
+    lines += [] if failed else ["", f"next: gristmill preview {recipe}"]
+    reporter.result("\n".join(lines), content)
+    if failed:
+        reporter.say(f"error: no reply from {', '.join(failed)}")
+        raise SystemExit(TeacherDown.exit_code)
+
+
+def _content(plan: Plan, person: Environment, output: str | None) -> dict[str, Any]:
+    """Return the resolved recipe and what goes where."""
     teachers: list[dict[str, Any]] = []
     for name, place in plan.endpoints.items():
         key_for(place, person)
@@ -39,37 +72,42 @@ def check_command(recipe: str, output: str | None, allow_keys: list[str], *, cal
                 "key_variable": place.key_env,
             }
         )
-    resolved = plan.recipe.model_dump(mode="json")
-    content: dict[str, Any] = {
-        "recipe": resolved,
+    return {
+        "recipe": plan.recipe.model_dump(mode="json"),
         "recipe_id": plan.recipe_id,
         "run": str(api.run_folder(plan.recipe.name, output).path),
         "teachers": teachers,
         "template": {"name": plan.template.name, "hash": plan.template.digest},
-        "graders": [{"grader": g.plugin.identity, "options": g.options.model_dump(mode="json")} for g in plan.graders],
+        "graders": [
+            {
+                "grader": chosen.plugin.identity,
+                "options": chosen.options.model_dump(mode="json"),
+                "by": chosen.by,
+                "calibration": None if chosen.by is None else chosen.calibration.name if chosen.calibration else "uncalibrated",
+            }
+            for chosen in plan.graders
+        ],
         "exports": [chosen.plugin.name for chosen in plan.exporters],
         "sources": [source.name for source in plan.sources],
     }
-    lines = [f"{recipe} is a good recipe. Resolved:", ""]
-    lines += [f"  {safe(value):<60} {where}" for value, where in _values(resolved, loaded.document)]
-    lines += ["", "what goes where"]
-    for teacher in teachers:
-        target = teacher["host"] or "this machine alone"
-        model = safe(teacher["model"] or "the model that is served")
-        key = f", key from the variable {teacher['key_variable']}" if teacher["key_variable"] else ", no key"
-        lines.append(f"  prompts → {teacher['name']}: {model} at {safe(teacher['endpoint'])} ({target}{key})")
-    lines.append(f"  nothing else leaves this machine; the run is written to {content['run']}")
-    tried = api.probe(plan, person, reporter.say) if call else []
-    if call:
-        content["calls"] = tried
-        lines += ["", "one tiny call to each teacher; it goes through no ledger, and no run uses it"]
-        lines += [f"  {line}" for one in tried for line in _tried(one)]
-    failed = [one["name"] for one in tried if "error" in one]
-    lines += [] if failed else ["", f"next: gristmill preview {recipe}"]
-    reporter.result("\n".join(lines), content)
-    if failed:
-        reporter.say(f"error: no reply from {', '.join(failed)}")
-        raise SystemExit(TeacherDown.exit_code)
+
+
+def _references(checked: Checked) -> list[str]:
+    """Say what is wrong with the references, or that nothing is."""
+    if not checked.prompts:
+        return []
+    lines = ["", f"references of the first {checked.prompts:,} prompts, each put to its own grader"]
+    for finding in checked.findings:
+        what = _PROBLEMS[finding.problem].format(reason=safe(finding.reason))
+        lines.append(f"  {finding.grader}: {finding.prompts:,} {what}: {safe(', '.join(finding.places))}")
+    return [*lines, *([] if checked.findings else ["  all pass, and an answer that says nothing passes none"])]
+
+
+_PROBLEMS = {
+    "rejected": "are not passed by it ({reason})",
+    "passes_nothing": "pass an answer that says nothing ({reason})",
+    "no_reference": "have no reference",
+}
 
 
 def _tried(one: dict[str, Any]) -> list[str]:
@@ -96,7 +134,7 @@ def _tried(one: dict[str, Any]) -> list[str]:
 def _values(content: Any, document: Document, path: tuple[str | int, ...] = ()) -> list[tuple[str, str]]:
     """Return every value of the resolved recipe, and whether it stands in the text or is a default."""
     fields, items = as_object(content), as_list(content)
-    if fields is not None and set(fields) == {"name", "options"}:
+    if fields is not None and {"name", "options"} <= set(fields):
         mark = document.mark(path)
         lines = [
             (
@@ -104,7 +142,11 @@ def _values(content: Any, document: Document, path: tuple[str | int, ...] = ()) 
                 f"line {mark.line}" if mark else "default",
             )
         ]
-        return lines + (_values(fields["options"], document, (*path, fields["name"])) if fields["options"] else [])
+        chosen = {key: fields[key] for key in ("by", "calibration", "when") if fields.get(key) not in (None, "always")}
+        lines += _values(fields["options"], document, (*path, fields["name"])) if fields["options"] else []
+        lines += _values(chosen, document, path) if chosen else []
+        lines += _values(fields["short"], document, (*path, fields["name"])) if fields.get("short") is not None else []
+        return lines + (_values(fields["of"], document, (*path, fields["name"])) if fields.get("of") else [])
     if fields:
         return [line for key, value in fields.items() for line in _values(value, document, (*path, key))]
     if items and as_object(items[0]) is not None:

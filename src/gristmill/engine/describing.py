@@ -39,6 +39,9 @@ ENDINGS: Mapping[str, str] = {
 Thing = dict[str, Any]
 """`name`, `help` and, where there are any, `options` and what else a kind has."""
 
+UNSHOWN = ("proof", "computes")
+"""Traits of plug-ins that mean nothing to a person."""
+
 
 def catalogue() -> dict[str, list[Thing]]:
     """Return every kind with its things."""
@@ -69,7 +72,7 @@ def _plugins(shelf: Shelf[Any]) -> list[Thing]:
             "about": _joined(inspect.cleandoc(plugin.function.__doc__ or "").partition("\n")[2]),
             "version": plugin.version,
             "options": options(plugin.options),
-            **plugin.traits,
+            **{key: value for key, value in plugin.traits.items() if key not in UNSHOWN},
         }
         for plugin in shelf
     ]

@@ -1,8 +1,8 @@
 r"""Short answers against a reference: `math` for numbers, quantities, structures and expressions, `literal` for Python values.
 
-Rules decide what they can in microseconds; algebra is asked for the rest, in a worker that can be killed. What cannot be decided
-says so (`passed` is None): a wrong pass goes into training data, a wrong fail teaches a gate a wrong acceptance rate. A recipe
-sends what is unverifiable to another grader with `when: unverifiable`.
+Rules decide what they can in microseconds; algebra is asked for the rest, in a worker that can be killed. What cannot be
+decided says so (`passed` is None): a wrong pass goes into training data, a wrong fail teaches a gate a wrong acceptance rate.
+A recipe sends what is unverifiable to another grader with `when: unverifiable`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from gristmill.grading.answers import literals
 from gristmill.grading.answers.comparing import Compared, Pending, Rules, compare
-from gristmill.grading.answers.extraction import AnswerFormat, extract
+from gristmill.grading.answers.extraction import AnswerFormat, extract, present
 from gristmill.grading.answers.kinds import Kind, kind_of
 from gristmill.grading.registry import grader
 from gristmill.messages import Frozen
@@ -46,7 +46,13 @@ class MathOptions(Frozen):
     """Whether the order of a bare list (`1, 2`) matters; by default where the question speaks of an order."""
 
 
-@grader("math", version=2, options=MathOptions, computes=("same_expressions",))
+def proof_of(reference: str, options: MathOptions | LiteralOptions) -> str:
+    """Return a text that states the reference as the options want it."""
+    answer = stated(reference) if isinstance(options, MathOptions) else reference
+    return present(answer, options.answer_format)
+
+
+@grader("math", version=2, options=MathOptions, computes=("same_expressions",), proof=proof_of)
 async def grade_math(prompt: Prompt, sample: Sample, options: MathOptions, session: Session) -> Verdict:
     r"""Compare a short answer with the reference: exact numbers, quantities, structures, expressions.
 
@@ -114,7 +120,7 @@ class LiteralOptions(Frozen):
     """As for `math`; `literal` takes the whole text."""
 
 
-@grader("literal", version=1, options=LiteralOptions)
+@grader("literal", version=1, options=LiteralOptions, proof=proof_of)
 def grade_literal(prompt: Prompt, sample: Sample, options: LiteralOptions) -> Verdict:
     """Compare a Python literal with the reference, in type and value.
 

@@ -33,6 +33,7 @@ def grader(
     kind: GradeType = "verifier",
     short: str | None = None,
     computes: tuple[str, ...] = (),
+    proof: Callable[[str, Any], str] | None = None,
 ) -> Callable[[Any], Any]:
     """Register a grader.
 
@@ -45,10 +46,17 @@ def grader(
         kind: Whether a rule verifies or a model judges.
         short: The option that is meant where only a value is given: `{regex: "^A"}`.
         computes: The computations that it may ask for.
+        proof: Returns an answer that is right by a reference, so that references can be put to their own grader.
     """
 
     def register(function: Any) -> Any:
-        traits = {"type": kind, "asks": inspect.iscoroutinefunction(function), "short": short, "computes": computes}
+        traits: dict[str, Any] = {
+            "type": kind,
+            "asks": inspect.iscoroutinefunction(function),
+            "short": short,
+            "computes": computes,
+            "proof": proof,
+        }
         return GRADERS.add(name, version=version, options=options, **traits)(function)
 
     return register

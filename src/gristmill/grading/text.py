@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from gristmill.grading.answers.extraction import AnswerFormat, extract
+from gristmill.grading.answers.extraction import AnswerFormat, extract, present
 from gristmill.grading.registry import computation, grader
 from gristmill.messages import Frozen
 from gristmill.plain import as_object
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 EVIDENCE_CHARACTERS = 200
 
 
+def proof_of(reference: str, options: ExactOptions) -> str:
+    """Return a text that states the reference as the options want it."""
+    return present(reference, options.answer_format)
+
+
 class ExactOptions(Frozen):
     """What counts as the same text."""
 
@@ -40,7 +45,7 @@ class ExactOptions(Frozen):
     """`collapse` reads every run of white space as one space; white space at the ends never counts."""
 
 
-@grader("exact", version=1, options=ExactOptions)
+@grader("exact", version=1, options=ExactOptions, proof=proof_of)
 def grade_exact(prompt: Prompt, sample: Sample, options: ExactOptions) -> Verdict:
     """Compare the answer with the reference as text."""
     if prompt.reference is None:

@@ -202,7 +202,7 @@ def _check_fields(path: Path, fields: Fields, rows: int, outputs: int) -> None:
 
 
 async def graded_rows(path: Path, chosen: Chosen, fields: Fields, *, timed: bool = False) -> AsyncGenerator[GradedRow]:
-    """Yield every row with its verdicts, in order; `timed` ones are graded one by one, with workers that run, so times are true."""
+    """Yield every row with its verdicts, in order; `timed`: one by one, by workers that run already, so that times are true."""
     machine = Machine()
     try:
         for computation in chosen.plugin.traits["computes"] if timed else ():

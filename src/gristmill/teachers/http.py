@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from gristmill.plain import as_object
+from gristmill.plain import as_list, as_object
 from gristmill.ports import TeacherFault
 from gristmill.teachers.events import DONE, Seen
 from gristmill.teachers.formats import FORMATS
@@ -53,7 +53,7 @@ class Server(NamedTuple):
     base_url: str
     """Up to and including the version: `http://127.0.0.1:8000/v1`."""
     api: str = "chat"
-    """The wire format: `chat`, `responses` or `messages`."""
+    """The wire format: `chat`, `responses`, `messages` or `score`."""
     key: str | None = None
     """Sent in a header; redacted from everything that is kept."""
     key_header: tuple[str, str] | None = None
@@ -91,7 +91,7 @@ class HttpTeacher:
             InputError: where the environment names certificates that cannot be read.
         """
         self.api = server.api
-        """The wire format: `chat`, `responses` or `messages`."""
+        """The wire format: `chat`, `responses`, `messages` or `score`."""
         self._format = FORMATS[server.api]
         self._identity = identity
         self._stream = stream
@@ -173,7 +173,7 @@ class HttpTeacher:
         except orjson.JSONDecodeError as error:
             kind = response.headers.get("content-type", "no content type")
             raise malformed(self.wire.clean(f"the reply is not JSON ({kind}): {error}"), clean) from None
-        reply = as_object(content)
+        reply = {"data": content} if self.api == "score" and as_list(content) else as_object(content)
         if reply is None:
             raise malformed("the reply is not an object", clean)
         if reply.get("error"):

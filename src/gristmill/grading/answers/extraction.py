@@ -91,6 +91,15 @@ def extract(text: str, answer_format: str, *, verbatim: bool = False) -> Extract
     return next((one for one in found if one.answer is not None), Extraction(None, "auto", multi_answer=False))
 
 
+def present(answer: str, answer_format: str) -> str:
+    """Return an answer as a text that declares it in a format: what `extract` finds again."""
+    name, _, argument = answer_format.partition(":")
+    if name == "json":
+        return json.dumps({argument: answer}, ensure_ascii=False)
+    forms = {"hash": "#### {}", "line": f"{argument} {{}}", "tag": f"<{argument}>{{}}</{argument}>", "boxed": "\\boxed{{{}}}"}
+    return forms.get("boxed" if name == "auto" else name, "{}").format(answer)
+
+
 def without_thinking(text: str) -> str:
     """Return what follows visible reasoning.
 
