@@ -82,6 +82,8 @@ class Panel:
         self._door = door
         self.graded = 0
         """Samples graded in this process."""
+        self.cost_usd: float | None = 0.0
+        """What judges cost in this process; None as soon as one cost is unknown."""
         self._last: collections.deque[str | None] = collections.deque(maxlen=LAST)
 
     def standing(self, sample: SampleRow, reference: int, *, final: bool = False) -> Outcome | None:
@@ -168,7 +170,9 @@ class Panel:
 
     async def _asked(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
         session = SampleSession(self._door, prompt, place.prompt, sample.index, grading=marker.step)
-        return await verdict_of(marker.plugin, marker.options, prompt, sample, session)
+        verdict = await verdict_of(marker.plugin, marker.options, prompt, sample, session)
+        self.cost_usd = None if self.cost_usd is None or session.cost_usd is None else self.cost_usd + session.cost_usd
+        return verdict
 
     def _watch(self, outcome: Outcome) -> None:
         self._last.append(outcome.reason if outcome.passed is None else None)

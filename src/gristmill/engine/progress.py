@@ -98,6 +98,6 @@ class Progress:
             calls=sum(dispatcher.calls for dispatcher in dispatchers),
             replayed=work.replayed,
             output_tokens=work.output_tokens,
-            cost_usd=work.cost_usd,
+            cost_usd=None if work.cost_usd is None or work.panel.cost_usd is None else work.cost_usd + work.panel.cost_usd,
             elapsed_s=round(self.elapsed_s, 3),
         )
