@@ -138,6 +138,27 @@ class Session(Protocol):
         """
         ...
 
+    async def run_code(self, job: dict[str, JsonValue]) -> dict[str, Any]:
+        """Run a model's program within the sandbox; like a computation it is not recorded.
+
+        Raises:
+            InputError: where this machine has no sandbox that was accepted.
+        """
+        ...
+
+
+class CodeRunner(Protocol):
+    """Runs programs of models within walls."""
+
+    @property
+    def tier(self) -> str:
+        """Which walls were seen to hold: `strong` or `weak`."""
+        ...
+
+    async def run(self, job: dict[str, JsonValue]) -> dict[str, Any]:
+        """Run one job and return its results as plain data."""
+        ...
+
 
 class Clock(Protocol):
     """Time, as an effect."""

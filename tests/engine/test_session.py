@@ -18,6 +18,7 @@ from gristmill.messages import user
 from gristmill.ports import AmbiguousCall, Parked
 from gristmill.pricing.budget import Budget, Caps
 from gristmill.records import Prompt, Sampling
+from gristmill.sandbox.opening import Sandbox
 from gristmill.sending.dispatch import CallRefused, Dispatcher
 from gristmill.sending.gate import Bounds, Gate
 from gristmill.sending.sharing import Shared
@@ -52,6 +53,7 @@ async def opened(path: Path, script: Script | None = None) -> AsyncGenerator[tup
                 clock=clock,
                 purse=purse,
                 workers=WorkerPool(size=1),
+                sandbox=Sandbox(),
             ),
             dispatcher,
         )

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import api
-from gristmill.cli.grade import read_options
+from gristmill.cli.grade import chosen_grader, read_options
 from gristmill.cli.person import environment
 from gristmill.cli.terminal import Reporter, safe
 from gristmill.errors import GateFailed, InputError
 from gristmill.studies.audit import audit_file, audit_shipped
 from gristmill.studies.calibration import calibrate_judge
-from gristmill.studies.grading import choose
 from gristmill.visible import dollars
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ class AuditFlags(NamedTuple):
     by: str | None
     model: str | None
     output: str | None
+    sandbox: str
     allow_keys: list[str]
 
 
@@ -44,7 +44,7 @@ def audit_command(path: str | None, fields: Fields, flags: AuditFlags, *, as_jso
         audits = audit_shipped(flags.grader)
     else:
         grader = flags.grader or "math"
-        audits = [audit_file(Path(path), choose(grader, read_options(grader, flags.options)), fields)]
+        audits = [audit_file(Path(path), chosen_grader(grader, flags.options, flags.sandbox), fields)]
     lines = table(audits)
     for audit in audits:
         lines += ["", *_listed(audit)] if audit.listed else []

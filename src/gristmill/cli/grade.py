@@ -7,23 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gristmill.cli.person import accepted
 from gristmill.cli.terminal import Reporter, safe
 from gristmill.errors import InputError
 from gristmill.grading.registry import GRADERS
-from gristmill.studies.grading import Fields, choose, grade_file
+from gristmill.studies.grading import choose, grade_file
 
 if TYPE_CHECKING:
-    from gristmill.studies.grading import Graded
+    from gristmill.studies.grading import Chosen, Fields, Graded
 
 MOST_REASONS = 8
 
 
-def grade_command(path: str, grader: str, fields: Fields, output: str | None, options: list[str], *, as_json: bool) -> None:
+def grade_command(path: str, chosen: Chosen, fields: Fields, output: str | None, *, as_json: bool) -> None:
     """Grade a file of outputs and say what came out."""
     reporter = Reporter(as_json=as_json)
-    chosen = choose(grader, read_options(grader, options))
     graded = grade_file(Path(path), chosen, fields, Path(output) if output else None, reporter.grading)
     reporter.result("\n".join(_lines(graded)), graded.model_dump(mode="json"))
+
+
+def chosen_grader(grader: str, options: list[str], sandbox: str) -> Chosen:
+    """Return the grader that the person names.
+
+    Raises:
+        InputError: where there is none, or an option is wrong.
+    """
+    return choose(grader, read_options(grader, options))._replace(accept=accepted(sandbox))
 
 
 def read_options(grader: str, given: list[str]) -> dict[str, Any]:

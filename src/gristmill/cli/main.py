@@ -43,6 +43,7 @@ AnswerFormatOption = Annotated[
         "--answer-format", metavar="FORMAT", help="auto, boxed, hash, json:FIELD, line:PREFIX, tag:NAME, literal, last_number."
     ),
 ]
+SandboxOption = Annotated[str, typer.Option(metavar="TIER", help="The least walls for code of models: strong, or weak for none.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -88,12 +89,13 @@ def preview(
     output: Output = None,
     ledger_dir: LedgerDir = None,
     allow_key: AllowKey = None,
+    sandbox: SandboxOption = "strong",
     as_json: Json = False,
 ) -> None:
     """Make a few samples and show prompt, raw output, grade and reason. They are kept: a run pays for none again."""
     from gristmill.cli.preview import preview_command
 
-    preview_command(recipe, count, output, ledger_dir, allow_key or [], as_json=as_json)
+    preview_command(recipe, count, output, ledger_dir, allow_key or [], sandbox=sandbox, as_json=as_json)
 
 
 @app.command()
@@ -103,12 +105,13 @@ def pilot(
     output: Output = None,
     ledger_dir: LedgerDir = None,
     allow_key: AllowKey = None,
+    sandbox: SandboxOption = "strong",
     as_json: Json = False,
 ) -> None:
     """Sample a few prompts and say what the whole run will bring, cost and take. They are kept: a run pays for none again."""
     from gristmill.cli.pilot import pilot_command
 
-    pilot_command(recipe, prompts, output, ledger_dir, allow_key or [], as_json=as_json)
+    pilot_command(recipe, prompts, output, ledger_dir, allow_key or [], sandbox=sandbox, as_json=as_json)
 
 
 @app.command()
@@ -123,6 +126,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; the earlier run is moved aside.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: neither about new calls nor about the bill.")] = False,
     ask_above: Annotated[float, typer.Option(metavar="USD", min=0, help="Ask before a run that may cost more.")] = 10.0,
+    sandbox: SandboxOption = "strong",
     allow_key: AllowKey = None,
     as_json: Json = False,
 ) -> None:
@@ -131,7 +135,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
 
     run_command(
         recipe,
-        RunFlags(output, ledger_dir, rows, limit, until, reuse, fresh, yes, ask_above, tuple(allow_key or ())),
+        RunFlags(output, ledger_dir, rows, limit, until, reuse, fresh, yes, ask_above, sandbox, tuple(allow_key or ())),
         as_json=as_json,
     )
 
@@ -154,14 +158,16 @@ def grade(  # noqa: PLR0913, PLR0917 - one parameter a flag
     question: Question = None,
     option: GraderOption = None,
     to: Annotated[str | None, typer.Option("-o", "--to", metavar="FILE", help="By default FILE.graded.jsonl.")] = None,
+    sandbox: SandboxOption = "strong",
     as_json: Json = False,
 ) -> None:
     """Grade outputs that are already in a file. No run, no call."""
-    from gristmill.cli.grade import grade_command
+    from gristmill.cli.grade import chosen_grader, grade_command
     from gristmill.studies.grading import Fields
 
     options = [*(option or []), *([f"answer_format={answer_format}"] if answer_format else [])]
-    grade_command(file, grader, Fields(output, reference, question), to, options, as_json=as_json)
+    chosen = chosen_grader(grader, options, sandbox)
+    grade_command(file, chosen, Fields(output, reference, question), to, as_json=as_json)
 
 
 @app.command()
@@ -179,6 +185,7 @@ def audit(  # noqa: PLR0913, PLR0917 - one parameter a flag
     by: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Calibrate a judge: the model that judges.")] = None,
     model: Annotated[str | None, typer.Option(help="The judge's name at that address.")] = None,
     to: Annotated[str | None, typer.Option("-o", "--to", metavar="FOLDER", help="Where a calibration goes.")] = None,
+    sandbox: SandboxOption = "strong",
     allow_key: AllowKey = None,
     as_json: Json = False,
 ) -> None:
@@ -187,7 +194,7 @@ def audit(  # noqa: PLR0913, PLR0917 - one parameter a flag
     from gristmill.studies.grading import Fields
 
     options = [*(option or []), *([f"answer_format={answer_format}"] if answer_format else [])]
-    flags = AuditFlags(grader, options, by, model, to, allow_key or [])
+    flags = AuditFlags(grader, options, by, model, to, sandbox, allow_key or [])
     audit_command(file, Fields(output, reference, question, label), flags, as_json=as_json)
 
 

@@ -1,12 +1,16 @@
-"""What the person gives beside the recipe: the environment, and which key may go where."""
+"""What the person gives beside the recipe: the environment, and which key may go where, which walls will do."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gristmill.errors import InputError
 from gristmill.teachers.addresses import Environment
+
+if TYPE_CHECKING:
+    from gristmill.sandbox.walls import Tier
 
 VARIABLE = "GRISTMILL_ALLOW_KEYS"
 """The same as `--allow-key`, for every run: `NAME=HOST` pairs, separated by commas."""
@@ -26,3 +30,14 @@ def environment(allow_keys: Sequence[str]) -> Environment:
             raise InputError(f"`--allow-key {pair}` is not NAME=HOST", fix="Write `--allow-key VLLM_KEY=gpu1`.")
         allowed.add((name, host))
     return Environment(dict(os.environ), frozenset(allowed))
+
+
+def accepted(sandbox: str) -> Tier:
+    """Return the weakest walls that the person accepts.
+
+    Raises:
+        InputError: where there are none of this name.
+    """
+    if sandbox == "strong" or sandbox == "weak":
+        return sandbox
+    raise InputError(f"`--sandbox {sandbox}` is none", fix="Write `--sandbox strong`, or `--sandbox weak` for no walls at all.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gristmill import api
-from gristmill.cli.person import environment
+from gristmill.cli.person import accepted, environment
 from gristmill.cli.terminal import Reporter, duration, safe
 from gristmill.errors import InputError
 from gristmill.files.writing import write_json
@@ -32,14 +32,19 @@ FATES = {
 
 
 def pilot_command(
-    recipe: str, prompts: int, output: str | None, ledger_dir: str | None, allow_keys: list[str], *, as_json: bool
+    recipe: str, prompts: int, output: str | None, ledger_dir: str | None, allow_keys: list[str], *, sandbox: str, as_json: bool
 ) -> None:
     """Make a pilot and say what it means for the whole run."""
     reporter = Reporter(as_json=as_json)
     loaded = api.load(recipe)
     folder = api.run_folder(loaded.recipe.name, output, ledger_dir)
     opening = api.Opening(
-        environment=environment(allow_keys), yes=True, say=reporter.say, show=reporter.show, indexing=reporter.indexing
+        environment=environment(allow_keys),
+        yes=True,
+        say=reporter.say,
+        show=reporter.show,
+        indexing=reporter.indexing,
+        sandbox=accepted(sandbox),
     )
     pilot = make_pilot(api.plan(loaded), folder, opening, prompts)
     reporter.result("\n".join(_lines(pilot, recipe, folder)), pilot.model_dump(mode="json"))

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from gristmill import api
-from gristmill.cli.person import environment
+from gristmill.cli.person import accepted, environment
 from gristmill.cli.terminal import Reporter, indented, safe
 
 
 def preview_command(
-    recipe: str, count: int, output: str | None, ledger_dir: str | None, allow_keys: list[str], *, as_json: bool
+    recipe: str, count: int, output: str | None, ledger_dir: str | None, allow_keys: list[str], *, sandbox: str, as_json: bool
 ) -> None:
     """Make a few samples and show them whole."""
     reporter = Reporter(as_json=as_json)
     loaded = api.load(recipe)
     folder = api.run_folder(loaded.recipe.name, output, ledger_dir)
-    opening = api.Opening(environment=environment(allow_keys), say=reporter.say, indexing=reporter.indexing)
+    opening = api.Opening(
+        environment=environment(allow_keys), say=reporter.say, indexing=reporter.indexing, sandbox=accepted(sandbox)
+    )
     content = api.preview(api.plan(loaded), folder, opening, count)
     reporter.result("\n".join(_lines(content, recipe)), content)
 

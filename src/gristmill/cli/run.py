@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import api
-from gristmill.cli.person import environment
+from gristmill.cli.person import accepted, environment
 from gristmill.cli.pilot import ask_first
 from gristmill.cli.report import keep_report
 from gristmill.cli.summary import summary_text
@@ -32,6 +32,7 @@ class RunFlags(NamedTuple):
     fresh: bool = False
     yes: bool = False
     ask_above_usd: float = 10.0
+    sandbox: str = "strong"
     allow_keys: tuple[str, ...] = ()
 
 
@@ -58,6 +59,7 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
         say=reporter.say,
         show=reporter.show,
         indexing=reporter.indexing,
+        sandbox=accepted(flags.sandbox),
     )
     finish(api.run(plan, folder, opening), folder, recipe, reporter)
 

@@ -15,6 +15,7 @@ from gristmill.engine.marking import Marker, Panel
 from gristmill.engine.session import Door, GradingStep, framed
 from gristmill.engine.workers import WorkerPool
 from gristmill.grading.status import GRADER as STATUS_GRADER
+from gristmill.sandbox.opening import Sandbox
 from gristmill.sending.batching import BatchDispatcher, Office, batch_dispatcher
 from gristmill.sending.dispatch import Dispatcher
 from gristmill.sending.gate import Bounds, Gate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gristmill.engine.progress import Snapshot
     from gristmill.ports import Clock, Teacher
     from gristmill.recipe.model import TeacherSpec
+    from gristmill.sandbox.walls import Tier
     from gristmill.sending.stopping import StopSwitch
     from gristmill.store.ledger import Ledger
     from gristmill.store.reader import Reader
@@ -68,6 +70,8 @@ class Opening(NamedTuple):
     teachers: dict[str, Teacher] = {}  # noqa: RUF012 - never changed
     """Teachers by name in the place of those in the recipe; for Python callers and tests."""
     clock: Clock = SystemClock()
+    sandbox: Tier = "strong"
+    """The weakest walls in which code of models may run; `weak` is none at all."""
     shared: Path | None = None
     """Where processes share what they know of an endpoint's limits; a private folder of the user's by default."""
     say: Callable[..., None] = _quiet
@@ -82,6 +86,9 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
     opened: dict[str, Dispatcher | BatchDispatcher] = {}
     purse = open_purse(recipe.budget, ledger, switch, opening.clock)
     workers = WorkerPool(size=max(1, (os.cpu_count() or 2) - 1))
+    sandbox = Sandbox(opening.sandbox)
+    if any(chosen.plugin.traits["needs"].sandbox for chosen in plan.graders):
+        await sandbox.open()
     try:
         for name, spec in recipe.all_teachers().items():
             teacher = opening.teachers.get(name) or await open_ready(spec, plan.base, opening.environment, opening.say)
@@ -114,6 +121,7 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
             clock=opening.clock,
             purse=purse,
             workers=workers,
+            sandbox=sandbox,
             earlier=opening.reuse,
         )
     finally:

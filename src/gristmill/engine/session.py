@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.ids import canonical_json, content_id, seed_for
 from gristmill.messages import Message, user
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from gristmill.engine.workers import WorkerPool
-    from gristmill.ports import Clock
+    from gristmill.ports import Clock, CodeRunner
     from gristmill.records import Prompt, Reply
     from gristmill.sending.spending import Purse
     from gristmill.sending.stopping import StopSwitch
@@ -67,6 +67,8 @@ class Door(NamedTuple):
     purse: Purse
     workers: WorkerPool
     """Where computations run that may hang."""
+    sandbox: CodeRunner
+    """Where code of models runs."""
     earlier: Reader | None = None
     """Another run's ledger, whose replies are used where a request is the same."""
 
@@ -215,6 +217,10 @@ class SampleSession:
     async def compute(self, computation: str, **arguments: JsonValue) -> JsonValue:
         """Run a registered pure function in a worker process that can be killed."""
         return await self._door.workers.compute(computation, **arguments)
+
+    async def run_code(self, job: dict[str, JsonValue]) -> dict[str, Any]:
+        """Run a model's program within the sandbox."""
+        return await self._door.sandbox.run(job)
 
     def _read(self) -> None:
         """Read what is on record about this sample, when it is first needed."""

@@ -8,7 +8,7 @@ reading that they share.
 
 from __future__ import annotations
 
-from gristmill.grading import judge, manner, math, requirements, reward, text
+from gristmill.grading import code, judge, manner, math, requirements, reward, text, tool_call
 from gristmill.grading.registry import GRADERS, grader
 
-__all__ = ["GRADERS", "grader", "judge", "manner", "math", "requirements", "reward", "text"]
+__all__ = ["GRADERS", "code", "grader", "judge", "manner", "math", "requirements", "reward", "text", "tool_call"]

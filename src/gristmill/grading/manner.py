@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import import_module, resources
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -44,6 +45,12 @@ class LanguageOptions(Frozen):
     """An ISO 639 code: `en`, `de`, `zh`."""
     confidence: float = Field(default=0.8, ge=0, le=1)
     """Below this the language is not known and the sample not graded."""
+
+    @model_validator(mode="after")
+    def _there(self) -> Self:
+        if find_spec("py3langid") is None:
+            raise ValueError('the `language` grader needs its extra: run `pip install "gristmill[language]"`')
+        return self
 
 
 @grader("language", version=1, options=LanguageOptions, short="language")

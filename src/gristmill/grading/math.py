@@ -16,7 +16,7 @@ from gristmill.grading.answers import literals
 from gristmill.grading.answers.comparing import Compared, Pending, Rules, compare
 from gristmill.grading.answers.extraction import AnswerFormat, extract, present
 from gristmill.grading.answers.kinds import Kind, kind_of
-from gristmill.grading.registry import grader
+from gristmill.grading.registry import Needs, grader
 from gristmill.messages import Frozen
 from gristmill.ports import ComputationFailed
 from gristmill.records import Verdict
@@ -52,7 +52,7 @@ def proof_of(reference: str, options: MathOptions | LiteralOptions) -> str:
     return present(answer, options.answer_format)
 
 
-@grader("math", version=2, options=MathOptions, computes=("same_expressions",), proof=proof_of)
+@grader("math", version=2, options=MathOptions, needs=Needs(("same_expressions",)), proof=proof_of)
 async def grade_math(prompt: Prompt, sample: Sample, options: MathOptions, session: Session) -> Verdict:
     r"""Compare a short answer with the reference: exact numbers, quantities, structures, expressions.
 

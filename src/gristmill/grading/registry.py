@@ -10,7 +10,7 @@ stale: they are made again.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.messages import Frozen
 from gristmill.ports import ComputationFunction, GraderFunction
@@ -25,6 +25,14 @@ GRADERS: Shelf[GraderFunction] = Shelf("grader")
 COMPUTATIONS: Shelf[ComputationFunction] = Shelf("computation")
 
 
+class Needs(NamedTuple):
+    """What a grader asks for besides its arguments."""
+
+    computations: tuple[str, ...] = ()
+    sandbox: bool = False
+    """Whether it runs code of models, so that the sandbox is tried before the run."""
+
+
 def grader(
     name: str,
     *,
@@ -32,7 +40,7 @@ def grader(
     options: type[Frozen] = Frozen,
     kind: GradeType = "verifier",
     short: str | None = None,
-    computes: tuple[str, ...] = (),
+    needs: Needs | None = None,
     proof: Callable[[str, Any], str] | None = None,
 ) -> Callable[[Any], Any]:
     """Register a grader.
@@ -45,7 +53,7 @@ def grader(
         options: Its options.
         kind: Whether a rule verifies or a model judges.
         short: The option that is meant where only a value is given: `{regex: "^A"}`.
-        computes: The computations that it may ask for.
+        needs: What must be there before it runs.
         proof: Returns an answer that is right by a reference, so that references can be put to their own grader.
     """
 
@@ -54,7 +62,7 @@ def grader(
             "type": kind,
             "asks": inspect.iscoroutinefunction(function),
             "short": short,
-            "computes": computes,
+            "needs": needs or Needs(),
             "proof": proof,
         }
         return GRADERS.add(name, version=version, options=options, **traits)(function)

@@ -1,7 +1,8 @@
 """What an instruction can demand of an answer and a program can check: its form, its words, its counts.
 
-These are the verifiable instructions of instruction following (Zhou et al. 2023, IFEval, arXiv 2311.07911, table 1): each is one
-small rule with one meaning. They check what was asked for and nothing else; whether the answer is any good is for other graders.
+These are the verifiable instructions of instruction following (Zhou et al. 2023, IFEval, arXiv 2311.07911, table 1): each is
+one small rule with one meaning. They check what was asked for and nothing else; whether the answer is any good is for other
+graders.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from gristmill.grading.registry import computation, grader
+from gristmill.grading.registry import Needs, computation, grader
 from gristmill.messages import Frozen
 from gristmill.plain import as_list, as_object, as_text
 from gristmill.records import Verdict
@@ -117,7 +118,7 @@ def _references(value: JsonValue) -> list[str]:
     return [ref for part in as_list(value) or () for ref in _references(part)]
 
 
-@grader("json_schema", version=1, options=JsonSchemaOptions, short="schema", computes=("schema_errors",))
+@grader("json_schema", version=1, options=JsonSchemaOptions, short="schema", needs=Needs(("schema_errors",)))
 async def grade_json_schema(_prompt: Prompt, sample: Sample, options: JsonSchemaOptions, session: Session) -> Verdict:
     """Want the answer to be one JSON value that satisfies a schema."""
     if sample.answer is None:

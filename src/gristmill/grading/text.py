@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import Field, field_validator, model_validator
 
 from gristmill.grading.answers.extraction import AnswerFormat, extract, present
-from gristmill.grading.registry import computation, grader
+from gristmill.grading.registry import Needs, computation, grader
 from gristmill.messages import Frozen
 from gristmill.plain import as_object
 from gristmill.records import Verdict
@@ -91,7 +91,7 @@ class RegexOptions(Frozen):
         return pattern
 
 
-@grader("regex", version=1, options=RegexOptions, short="pattern", computes=("find_pattern",))
+@grader("regex", version=1, options=RegexOptions, short="pattern", needs=Needs(("find_pattern",)))
 async def grade_regex(_prompt: Prompt, sample: Sample, options: RegexOptions, session: Session) -> Verdict:
     """Look for a regular expression, required or forbidden."""
     text = sample.answer if options.on == "answer" else _everything(sample)

@@ -26,6 +26,7 @@ from gristmill.grading.registry import GRADERS
 from gristmill.messages import Frozen, user
 from gristmill.plain import as_list, as_text
 from gristmill.records import Prompt, Sample
+from gristmill.sandbox.opening import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gristmill.ports import GraderFunction
     from gristmill.records import Row, Verdict
     from gristmill.registry import Plugin
+    from gristmill.sandbox.walls import Tier
 
 CHUNK = 256
 """Rows that are graded side by side."""
@@ -58,6 +60,8 @@ class Chosen(NamedTuple):
 
     plugin: Plugin[GraderFunction]
     options: Frozen
+    accept: Tier = "strong"
+    """The weakest walls in which code of models may run."""
 
 
 class GradedRow(NamedTuple):
@@ -89,12 +93,17 @@ class Graded(Frozen):
 class Machine:
     """The part of a session that verifiers use: computations in worker processes, and nothing that is paid for."""
 
-    def __init__(self) -> None:
+    def __init__(self, accept: Tier = "strong") -> None:
         self.pool = WorkerPool(size=max(1, (os.cpu_count() or 2) - 1))
+        self.sandbox = Sandbox(accept)
 
     async def compute(self, computation: str, **arguments: JsonValue) -> JsonValue:
         """Run a computation in a worker."""
         return await self.pool.compute(computation, **arguments)
+
+    async def run_code(self, job: dict[str, JsonValue]) -> dict[str, Any]:
+        """Run a model's program within the sandbox."""
+        return await self.sandbox.run(job)
 
 
 def choose(name: str, options: dict[str, Any]) -> Chosen:
@@ -203,9 +212,9 @@ def _check_fields(path: Path, fields: Fields, rows: int, outputs: int) -> None:
 
 async def graded_rows(path: Path, chosen: Chosen, fields: Fields, *, timed: bool = False) -> AsyncGenerator[GradedRow]:
     """Yield every row with its verdicts, in order; `timed`: one by one, by workers that run already, so that times are true."""
-    machine = Machine()
+    machine = Machine(chosen.accept)
     try:
-        for computation in chosen.plugin.traits["computes"] if timed else ():
+        for computation in chosen.plugin.traits["needs"].computations if timed else ():
             await machine.pool.warm(computation)
         for chunk in _chunks((item for file in data_files(path) for item in read_rows(file)), 1 if timed else CHUNK):
             async with asyncio.TaskGroup() as group:
@@ -255,4 +264,5 @@ def outputs_of(row: Row, field: str) -> list[Any]:
     if field not in row:
         return []
     several = as_list(row[field])
-    return [row[field]] if several is None else several
+    texts = several is not None and all(one is None or isinstance(one, str) for one in several)
+    return (several or []) if texts else [row[field]]

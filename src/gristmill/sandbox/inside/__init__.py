@@ -1,0 +1,1 @@
+"""What runs within the walls: plain modules with no import but the standard library, sent in as text."""

@@ -1,0 +1,84 @@
+"""The sandbox of a run: opened once, after its walls were tried, and refused where they do not hold.
+
+Nothing of a model's runs before the probe, and nothing runs in weak walls unless the *person* says so: a recipe cannot, since
+a recipe may come from anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from gristmill.errors import InputError
+from gristmill.sandbox.probe import probe
+from gristmill.sandbox.runner import Runner
+from gristmill.sandbox.supervisor import Failed
+from gristmill.sandbox.walls import INSTALL
+
+if TYPE_CHECKING:
+    from gristmill.sandbox.probe import Probed
+    from gristmill.sandbox.walls import Tier
+
+REMEDIES = (
+    "In a container allow user namespaces (for Docker `--security-opt seccomp=unconfined`, or a profile with `unshare`); on "
+    "Ubuntu 24.04 or later allow them for bwrap in AppArmor; `gristmill doctor` tries again. Without walls: `--sandbox weak`."
+)
+
+
+class Sandbox:
+    """Runs programs once its walls have been tried; implements `ports.CodeRunner`."""
+
+    def __init__(self, accept: Tier = "strong") -> None:
+        self._accept: Tier = accept
+        self._lock = asyncio.Lock()
+        self._runner: Runner | None = None
+        self.probed: Probed | None = None
+
+    @property
+    def tier(self) -> str:
+        """Return the tier that was seen; empty before it is open."""
+        return self._runner.tier if self._runner else ""
+
+    async def open(self) -> Probed:
+        """Try the walls and take the best that hold.
+
+        Raises:
+            InputError: where none hold that the person accepts.
+        """
+        async with self._lock:
+            if self.probed is None:
+                self.probed = await tried(self._accept)
+                self._runner = Runner(self.probed.tier)
+        return self.probed
+
+    async def run(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Run one job.
+
+        Raises:
+            InputError: where no walls hold that the person accepts.
+        """
+        await self.open()
+        assert self._runner is not None
+        return await self._runner.run(job)
+
+
+async def tried(accept: Tier) -> Probed:
+    """Return what was seen of the best walls that the person accepts.
+
+    Raises:
+        InputError: where they do not hold.
+    """
+    fix = REMEDIES
+    try:
+        seen = await probe("strong")
+        if seen.tier == "strong":
+            return seen
+        why = f"the sandbox does not hold here: {', '.join(seen.broken)}"
+    except FileNotFoundError as error:
+        why = "there is no sandbox: bubblewrap is not installed" if str(error) == "bwrap" else f"there is no sandbox: {error}"
+        fix = f"{INSTALL} To run without walls all the same: `--sandbox weak`."
+    except Failed as failure:
+        why = f"the sandbox does not start here: {failure}"
+    if accept == "weak":
+        return await probe("weak")
+    raise InputError(f"{why}, and code of models does not run without", fix=fix)
