@@ -9,13 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import demo, grades, limited, overnight, per_sample, scale, startup, transport
+from bench import demo, grades, limited, overnight, per_sample, sandboxed, scale, startup, transport
 from bench.measure import Figure
 
 ALL = {
     "startup": startup,
     "demo": demo,
     "grades": grades,
+    "sandboxed": sandboxed,
     "transport": transport,
     "limited": limited,
     "overnight": overnight,

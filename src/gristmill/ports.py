@@ -7,7 +7,7 @@ replaceable. `Parked` is here because it is part of the promise between a sessio
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pydantic import JsonValue
@@ -138,7 +138,7 @@ class Session(Protocol):
         """
         ...
 
-    async def run_code(self, job: dict[str, JsonValue]) -> dict[str, Any]:
+    async def run_code(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run a model's program within the sandbox; like a computation it is not recorded.
 
         Raises:
@@ -155,7 +155,7 @@ class CodeRunner(Protocol):
         """Which walls were seen to hold: `strong` or `weak`."""
         ...
 
-    async def run(self, job: dict[str, JsonValue]) -> dict[str, Any]:
+    async def run(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run one job and return its results as plain data."""
         ...
 

@@ -56,6 +56,7 @@ def _facts(content: dict[str, Any]) -> list[str]:
         + (f", reused {calls['reused']:,}" if calls["reused"] else "")
         + (f", in flight at a crash {calls['in_flight_at_crash']:,}" if calls["in_flight_at_crash"] else ""),
         f"cost {cost}" + (f" (${per_row:.5f} per accepted row)" if per_row else "") + f", {spent}",
+        *([f"code of models ran in {content['sandbox']} walls"] if content["sandbox"] else []),
         *(f"graded by {safe(grader)}" for grader in content["graders"] if " by " in grader),
     ]
 

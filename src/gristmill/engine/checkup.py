@@ -26,6 +26,7 @@ from gristmill.errors import GristmillError
 from gristmill.files.querying import querying
 from gristmill.files.writing import write_parquet
 from gristmill.ports import TeacherFault
+from gristmill.sandbox.opening import tried
 from gristmill.store.place import NETWORK_DISKS, disk_kind, reserve_bytes, writable
 from gristmill.teachers.addresses import BUILTIN, PROVIDERS, shipped_models
 
@@ -60,7 +61,7 @@ def checkup(folder: Path, variables: Mapping[str, str], *, mounts: str | None = 
         mounts: The text of `/proc/self/mounts`; read from there by default.
         models: The folder of the models that ship, where it is not the package's own.
     """
-    return [*_machine(), *_models(models or shipped_models()), *_folder(folder, mounts), _parquet(), _keys(variables)]
+    return [*_machine(), *_models(models or shipped_models()), *_folder(folder, mounts), _parquet(), _sandbox(), _keys(variables)]
 
 
 def _machine() -> Iterator[Check]:
@@ -229,6 +230,15 @@ def _parquet() -> Check:
     if not good:
         return Check("parquet", "problem", f"{name} reads other values than it wrote", again)
     return Check("parquet", "ok", f"{name} writes Parquet and reads it")
+
+
+def _sandbox() -> Check:
+    """Lean against the walls in which code of models runs."""
+    try:
+        seen = asyncio.run(tried("strong"))
+    except GristmillError as error:
+        return Check("sandbox", "warning", str(error), error.fix)
+    return Check("sandbox", "ok", f"strong: {len(seen.checks)} of {len(seen.checks)} attacks failed")
 
 
 def _keys(variables: Mapping[str, str]) -> Check:

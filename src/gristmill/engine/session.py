@@ -218,7 +218,7 @@ class SampleSession:
         """Run a registered pure function in a worker process that can be killed."""
         return await self._door.workers.compute(computation, **arguments)
 
-    async def run_code(self, job: dict[str, JsonValue]) -> dict[str, Any]:
+    async def run_code(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run a model's program within the sandbox."""
         return await self._door.sandbox.run(job)
 

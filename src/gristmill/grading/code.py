@@ -76,7 +76,16 @@ class Task(NamedTuple):
     """Inputs and outputs of a program."""
 
 
-@grader("code", version=1, options=CodeOptions, needs=Needs(sandbox=True))
+def proof_of(reference: str, _options: CodeOptions) -> str | None:
+    """Return the solution that a reference brings along, if it does."""
+    try:
+        content = as_object(orjson.loads(reference)) or {}
+    except orjson.JSONDecodeError:
+        return ""
+    return next((text for key in ("solution", "canonical_solution", "code") if (text := as_text(content.get(key)))), None)
+
+
+@grader("code", version=1, options=CodeOptions, needs=Needs(sandbox=True), proof=proof_of)
 async def grade_code(prompt: Prompt, sample: Sample, options: CodeOptions, session: Session) -> Verdict:
     """Run code in the sandbox against the reference's tests.
 
@@ -182,22 +191,22 @@ def same_value(value: Any, expected: Any) -> bool:
     if isinstance(expected, float) and type(value) in (int, float):
         both_nan = math.isnan(value) and math.isnan(expected)
         return both_nan or abs(value - expected) <= max(ABSOLUTE, RELATIVE * abs(expected))
-    kind: Any = type(expected)
-    if kind in (list, tuple) and type(value) is kind:
+    if _is_list(expected, value):
         mine, theirs = _parts(value), _parts(expected)
         return len(mine) == len(theirs) and all(map(same_value, mine, theirs))
-    if isinstance(expected, dict) and isinstance(value, dict):
-        got, want = _entries(value), _entries(expected)
-        return got.keys() == want.keys() and all(same_value(got[key], want[key]) for key in want)
-    return False
+    got, want = as_object(value), as_object(expected)
+    if got is None or want is None:
+        return False
+    return got.keys() == want.keys() and all(same_value(got[key], want[key]) for key in want)
+
+
+def _is_list(expected: Any, value: Any) -> bool:
+    """Whether both are lists or both are tuples."""
+    return any(isinstance(expected, kind) and isinstance(value, kind) for kind in (list, tuple))
 
 
 def _parts(value: Any) -> list[Any]:
     return list(value)
-
-
-def _entries(value: Any) -> dict[Any, Any]:
-    return {**value}
 
 
 def _stdio_right(one: dict[str, Any], expected: str) -> bool:

@@ -41,7 +41,7 @@ def grader(
     kind: GradeType = "verifier",
     short: str | None = None,
     needs: Needs | None = None,
-    proof: Callable[[str, Any], str] | None = None,
+    proof: Callable[[str, Any], str | None] | None = None,
 ) -> Callable[[Any], Any]:
     """Register a grader.
 
@@ -54,7 +54,7 @@ def grader(
         kind: Whether a rule verifies or a model judges.
         short: The option that is meant where only a value is given: `{regex: "^A"}`.
         needs: What must be there before it runs.
-        proof: Returns an answer that is right by a reference, so that references can be put to their own grader.
+        proof: Returns an answer that is right by a reference, if one can be told, so that references can be put to their grader.
     """
 
     def register(function: Any) -> Any:

@@ -1,10 +1,10 @@
 """Tool calls: a ladder of checks, each with a field of its own.
 
-The rungs go from "is it a call" to "are these the values that were wanted". A call that does not parse, names no tool, breaks the
-tool's schema, or has values that nobody accepts fails at that rung and says so. Several calls are matched to several accepted answers
-as a whole (augmenting paths: Kuhn 1955), not greedily, so that the order of calls never costs a right answer. Where no call is
-right, silence has to be sense: text that tries to be a call and is none does not pass. Nothing of a call is executed; Python's call
-syntax is read by `ast` and never run.
+The rungs go from "is it a call" to "are these the values that were wanted". A call that does not parse, names no tool, breaks
+the tool's schema, or has values that nobody accepts fails at that rung and says so. Several calls are matched to several accepted
+answers as a whole (augmenting paths: Kuhn 1955), not greedily, so that the order of calls never costs a right answer. Where no
+call is right, silence has to be sense: text that tries to be a call and is none does not pass. Nothing of a call is executed;
+Python's call syntax is read by `ast` and never run.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Call(NamedTuple):
 
     name: str
     arguments: dict[str, Any]
+    placed: tuple[Any, ...] = ()
+    """Arguments without a name, in their order: Python's syntax has them."""
 
 
 class Rungs(NamedTuple):
@@ -66,7 +68,37 @@ class Rungs(NamedTuple):
     arguments_ok: bool | None = None
 
 
-@grader("tool_call", version=1, options=ToolCallOptions)
+def proof_of(reference: str, _options: ToolCallOptions) -> str:
+    """Return the calls that a reference accepts, the first accepted value of each parameter."""
+    task = _task(reference)
+    if task is None:
+        return ""
+    calls = [
+        {
+            "name": call.name,
+            "arguments": {name: _first(values) for name, values in call.arguments.items() if _first(values) != OPTIONAL},
+        }
+        for call in task[1]
+    ]
+    return orjson.dumps(calls).decode()
+
+
+def _first(values: Any) -> Any:
+    """Return the first accepted value, inside objects too."""
+    options = as_list(values)
+    value = options[0] if options else values if options is None else OPTIONAL
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return an accepted value with the first of each list of values inside its objects."""
+    fields, items = as_object(value), as_list(value)
+    if fields is not None:
+        return {key: _first(part) for key, part in fields.items()}
+    return value if items is None else [_plain(item) for item in items]
+
+
+@grader("tool_call", version=1, options=ToolCallOptions, proof=proof_of)
 def grade_tool_call(prompt: Prompt, sample: Sample, options: ToolCallOptions) -> Verdict:
     """Compare tool calls with the accepted ones, rung by rung.
 
@@ -111,12 +143,13 @@ def _climbed(
         return ("unparsable" if calls is None and _LOOKS_LIKE_CALL.search(text) else "no_call"), Rungs(parsed=False)
     if any(call.name not in tools for call in calls):
         return "unknown_tool", Rungs(parsed=True, tools_exist=False)
+    calls = [with_names(call, tools[call.name]) for call in calls]
     grounded = all(is_grounded(call, tools[call.name], conversation) for call in calls)
     if not all(fits_schema(call, tools[call.name]) for call in calls):
         return "against_schema", Rungs(parsed=True, tools_exist=True, schema_ok=False, grounded=grounded)
     same = len(calls) == len(accepted)
     if same:
-        table = [[_accepts(call, one, tools[call.name]) for one in accepted] for call in calls]
+        table = [[_accepts(call, one) for one in accepted] for call in calls]
         same = matched(table) == len(calls)
     reason = "equal" if same else "different" if len(calls) == len(accepted) else "wrong_number"
     return reason, Rungs(parsed=True, tools_exist=True, schema_ok=True, grounded=grounded, arguments_ok=same)
@@ -224,13 +257,14 @@ def _call_nodes(statement: ast.stmt) -> Sequence[ast.expr]:
 
 
 def _from_node(node: ast.expr) -> Call | None:
-    if not isinstance(node, ast.Call) or node.args:
+    if not isinstance(node, ast.Call):
         return None
     try:
+        placed = tuple(ast.literal_eval(one) for one in node.args)
         arguments = {str(one.arg): ast.literal_eval(one.value) for one in node.keywords if one.arg}
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
-    return Call(ast.unparse(node.func), arguments)
+    return Call(ast.unparse(node.func), arguments, placed)
 
 
 # --- the rungs
@@ -247,6 +281,13 @@ def fits_schema(call: Call, parameters: dict[str, Any]) -> bool:
         return bool(validator.is_valid(call.arguments))
     except SchemaError:
         return False
+
+
+def with_names(call: Call, parameters: dict[str, Any]) -> Call:
+    """Return a call whose arguments without a name have those of the tool's parameters, in the schema's order."""
+    names = [name for name in as_object(parameters.get("properties")) or {} if name not in call.arguments]
+    extra = {f"#{place}": value for place, value in enumerate(call.placed[len(names) :])}
+    return Call(call.name, {**dict(zip(names, call.placed, strict=False)), **extra, **call.arguments})
 
 
 def standard(schema: Any) -> Any:
@@ -282,15 +323,14 @@ def _plain_values(value: Any) -> list[Any]:
     return [value] if items is None else [one for part in items for one in _plain_values(part)]
 
 
-def _accepts(call: Call, accepted: Call, parameters: dict[str, Any]) -> bool:
+def _accepts(call: Call, accepted: Call) -> bool:
     """Whether a call is one of the accepted ones: its tool, nothing missing, every value accepted."""
     if call.name != accepted.name:
         return False
-    required = set(as_list(parameters.get("required")) or [])
     for name, values in accepted.arguments.items():
         options = as_list(values) if as_list(values) is not None else [values]
         if name not in call.arguments:
-            if OPTIONAL not in (options or []) and (name in required or not options):
+            if OPTIONAL not in (options or []):
                 return False
         elif not any(accepts_value(call.arguments[name], option) for option in options or []):
             return False

@@ -54,6 +54,8 @@ class WordProblems(Frozen):
     """Fewest and most arithmetic steps."""
     seed: int = 0
     """Another seed, other problems."""
+    answer_as: Literal["number", "function", "calls"] = "number"
+    """The reference: the number for `math`, tests of a function `solve` for `code`, calculator calls for `tool_call`."""
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:

@@ -16,6 +16,8 @@ from gristmill.sandbox.supervisor import Failed
 from gristmill.sandbox.walls import INSTALL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gristmill.sandbox.probe import Probed
     from gristmill.sandbox.walls import Tier
 
@@ -51,7 +53,7 @@ class Sandbox:
                 self._runner = Runner(self.probed.tier)
         return self.probed
 
-    async def run(self, job: dict[str, Any]) -> dict[str, Any]:
+    async def run(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run one job.
 
         Raises:

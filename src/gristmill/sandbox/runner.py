@@ -16,7 +16,7 @@ from gristmill.plain import as_list, as_object
 from gristmill.sandbox.supervisor import Failed, Limits, Program, started
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
+    from collections.abc import Mapping
 
     from gristmill.sandbox.walls import Tier
 
@@ -31,7 +31,7 @@ class Runner:
         self.tier: Tier = tier
         self._free = asyncio.Semaphore(size or max(1, os.cpu_count() or 1))
 
-    async def run(self, job: dict[str, JsonValue]) -> Result:
+    async def run(self, job: Mapping[str, Any]) -> Result:
         """Run one job: `{mode, code, …}` with `calls` (function), `inputs` (stdio) or `tests` (referee).
 
         Returns:
@@ -53,7 +53,7 @@ class Runner:
             }
 
 
-async def _results(program: Program, job: dict[str, JsonValue], tier: Tier, limits: Limits) -> Result:
+async def _results(program: Program, job: Mapping[str, Any], tier: Tier, limits: Limits) -> Result:
     mode = job["mode"]
     wanted: dict[str, Any] = {"mode": "stdio" if mode == "stdio" else "function", "code": job["code"]}
     wanted |= {"output_bytes": OUTPUT_BYTES} if mode == "stdio" else {"entry_point": job["entry_point"]}
@@ -87,7 +87,7 @@ def _failed(failure: Failed) -> Result:
     return {"failed": failure.verdict, "detail": failure.detail}
 
 
-async def _referee(program: Program, job: dict[str, JsonValue], tier: Tier, limits: Limits) -> Result:
+async def _referee(program: Program, job: Mapping[str, Any], tier: Tier, limits: Limits) -> Result:
     """Let tests in walls of their own call the candidate: every call passes through here, as data."""
     failures: list[Failed] = []
     async with started(tier, limits._replace(call_s=limits.total_s)) as referee:

@@ -101,7 +101,13 @@ class Program:
             self.output = (self.output + chunk)[-KEPT_OUTPUT:]
             if self._written > OUTPUT_BYTES:
                 self._stop(Failed("output-limit", f"more than {OUTPUT_BYTES:,} bytes were printed"))
-                return
+
+    async def _drain(self) -> None:
+        """Read what is left of the answers, so that their pipe comes to its end."""
+        stream = self._process.stdout
+        assert stream is not None
+        while await stream.read(65536):
+            pass
 
     async def _watch(self) -> None:
         """Look at the memory of the whole family; too much ends it."""
@@ -233,10 +239,12 @@ class Program:
         kill(self._process)
         self._watching.cancel()
         await asyncio.wait([self._watching])
-        _, running = await asyncio.wait([self._listening], timeout=ENDED_WITHIN_S)
+        pipes = [self._listening, asyncio.create_task(self._drain())]
+        _, running = await asyncio.wait(pipes, timeout=ENDED_WITHIN_S)
         self.outlived = bool(running)
-        self._listening.cancel()
-        await asyncio.wait([self._listening])
+        for task in pipes:
+            task.cancel()
+        await asyncio.wait(pipes)
         if self._process.stdin is not None:
             self._process.stdin.close()
         await self._process.wait()
@@ -250,7 +258,7 @@ async def started(tier: Tier, limits: Limits) -> AsyncGenerator[Program]:
         FileNotFoundError: where the tier's walls cannot be built here.
     """
     built = walls(tier, next(_slots) % USERS)
-    descriptor = _filter_file() if built.filtered else -1
+    descriptor = filter_file() if built.filtered else -1
     command = [str(descriptor) if word == FILTER else word for word in built.command]
     user: dict[str, Any] = {} if built.user is None else {"user": built.user, "group": built.user, "extra_groups": []}
     try:
@@ -276,7 +284,8 @@ async def started(tier: Tier, limits: Limits) -> AsyncGenerator[Program]:
         await program.end()
 
 
-def _filter_file() -> int:
+def filter_file() -> int:
+    """Return a descriptor of the system call filter, as bubblewrap reads it."""
     descriptor = os.memfd_create("filter", 0)
     os.write(descriptor, seccomp.program())
     os.lseek(descriptor, 0, os.SEEK_SET)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gristmill.ids import content_id
+from gristmill.ids import canonical_json, content_id
 from gristmill.messages import user
 from gristmill.ports import SourceRow
 from gristmill.records import Prompt
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gristmill.recipe.model import WordProblems
+    from gristmill.sources.word_problems import WordProblem
 
 GENERATOR_VERSION = 1
+TOOLS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
+"""The calculator's tools, each of two numbers `a` and `b`; `answer` ends."""
 
 
 class WordProblemSource:
@@ -41,7 +44,7 @@ class WordProblemSource:
             prompt = Prompt(
                 id=content_id("prompt", [message.canonical()]),
                 messages=(message,),
-                reference=str(problem.answer),
+                reference=_reference(problem, spec.answer_as),
                 domain="arithmetic",
                 origin="template",
                 source_id=f"word_problems#{index}",
@@ -49,3 +52,22 @@ class WordProblemSource:
                 meta={"steps": problem.steps},
             )
             yield SourceRow(f"word_problems:{index}", prompt)
+
+
+def _reference(problem: WordProblem, answer_as: str) -> str:
+    """Return a problem's answer as the grader of a style wants it."""
+    if answer_as == "function":
+        tests = [f"assert solve() == {problem.answer}"]
+        return canonical_json({"mode": "function", "entry_point": "solve", "tests": tests}).decode()
+    if answer_as == "calls":
+        calls = [{TOOLS[one.operator]: {"a": [one.a], "b": [one.b]}} for one in problem.operations]
+        functions = [_tool(name, "a", "b") for name in TOOLS.values()]
+        return canonical_json(
+            {"function": [*functions, _tool("answer", "n")], "possible_answer": [*calls, {"answer": {"n": [problem.answer]}}]}
+        ).decode()
+    return str(problem.answer)
+
+
+def _tool(name: str, *parameters: str) -> dict[str, Any]:
+    properties = {parameter: {"type": "integer"} for parameter in parameters}
+    return {"name": name, "parameters": {"type": "object", "properties": properties, "required": [*parameters]}}

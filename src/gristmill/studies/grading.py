@@ -29,7 +29,7 @@ from gristmill.records import Prompt, Sample
 from gristmill.sandbox.opening import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 
     from gristmill.files.reading import NumberedRow
     from gristmill.ports import GraderFunction
@@ -101,7 +101,7 @@ class Machine:
         """Run a computation in a worker."""
         return await self.pool.compute(computation, **arguments)
 
-    async def run_code(self, job: dict[str, JsonValue]) -> dict[str, Any]:
+    async def run_code(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Run a model's program within the sandbox."""
         return await self.sandbox.run(job)
 

@@ -91,9 +91,9 @@ async def _problems(chosen: Chosen, prompt: Prompt, machine: Machine) -> AsyncIt
     if prompt.reference is None:
         yield "no_reference", "no_reference"
         return
-    proof: Callable[[str, Any], str] = chosen.plugin.traits["proof"]
-    verdict = await _said(chosen, prompt, proof(prompt.reference, chosen.options), machine)
-    if verdict.passed is not True:
+    proof: Callable[[str, Any], str | None] = chosen.plugin.traits["proof"]
+    right = proof(prompt.reference, chosen.options)
+    if right is not None and (verdict := await _said(chosen, prompt, right, machine)).passed is not True:
         yield "rejected", verdict.reason
     for nothing in NOTHING:
         if (await _said(chosen, prompt, nothing, machine)).passed:

@@ -1,0 +1,229 @@
+"""Programs within the walls: what they may, what ends them, and that they cannot say that they are right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gristmill.errors import InputError
+from gristmill.grading.code import CodeOptions, grade_code
+from gristmill.messages import user
+from gristmill.records import Prompt, Sample, Verdict
+from gristmill.sandbox import opening
+from gristmill.sandbox.opening import Sandbox
+from gristmill.sandbox.probe import probe
+from tests.sandbox.walls_here import called, calls, needs_bubblewrap
+
+pytestmark = needs_bubblewrap
+QUICK: dict[str, Any] = {"call_s": 2.0, "total_s": 4.0}
+
+
+def test_values_in_values_out() -> None:
+    code = "def f(*a, **k):\n    print('chatter')\n    return [a, {'x': (1.5, None)}]\n"
+    assert calls(code, [(1, "é"), ()]) == [[(1, "é"), {"x": (1.5, None)}], [(), {"x": (1.5, None)}]]
+    assert called("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f():\n    return P(3).x\n") == 3
+    assert called("state = []\ndef f():\n    state.append(1)\n    return len(state)\n") == 1
+
+
+MANY = """
+import os, time
+def f():
+    for _ in range(8):
+        if os.fork() == 0:
+            x = b"1" * (400 << 20)
+            time.sleep(9)
+    time.sleep(9)
+"""
+SPEAKS = """
+import os
+for descriptor in range(3, 64):
+    try:
+        os.write(descriptor, b"{}")
+    except OSError:
+        pass
+def f(): pass
+"""
+ENDS = {
+    "loops": ("def f():\n    while True: pass\n", "timeout"),
+    "sleeps": ("import time\ndef f():\n    time.sleep(99)\n", "timeout"),
+    "loads for ever": ("while True: pass\n", "timeout"),
+    "raises": ("def f():\n    raise ValueError('no')\n", "error"),
+    "does not parse": ("def f(:\n", "error"),
+    "is not there": ("def g(): pass\n", "error"),
+    "leaves": ("import os\ndef f():\n    os._exit(0)\n", "crash"),
+    "is killed": ("import os\ndef f():\n    os.kill(os.getpid(), 9)\n", "crash"),
+    "faults": ("import ctypes\ndef f():\n    ctypes.string_at(0)\n", "crash"),
+    "eats memory": ("def f():\n    return len(bytearray(3 << 30))\n", "memory"),
+    "eats memory in many": (MANY, "memory"),
+    "floods": ("import os\ndef f():\n    while True: os.write(2, b'x' * 65536)\n", "output-limit"),
+    "speaks out of turn": (SPEAKS, "protocol"),
+    "is too deep": ("def f():\n    a = []\n    a.append(a)\n    return a\n", "error"),
+}
+
+
+@pytest.mark.parametrize("name", list(ENDS))
+def test_what_ends_a_program(name: str) -> None:
+    code, verdict = ENDS[name]
+    assert called(code, **QUICK)[0] == verdict
+
+
+DAEMON = """
+import os, time
+def f():
+    open("/tmp/x", "w").write("y")
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            open("/proc/self/comm", "w").write("MARK")
+            time.sleep(60)
+        os._exit(0)
+    return sorted(os.listdir("/tmp"))
+"""
+
+
+def test_nothing_stays_behind(tmp_path: Path) -> None:
+    """A daemon of a daemon dies with its walls, and what was written is gone."""
+    mark = f"mark{os.getpid()}x"
+    code = DAEMON.replace("MARK", mark)
+    assert called(code) == ["x"]
+    left = [one for one in Path("/proc").glob("[0-9]*/comm") if mark in _text(one)]
+    assert not left
+    assert called("import os\ndef f():\n    return os.listdir('/tmp')\n") == []
+    assert not list(tmp_path.iterdir())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def test_the_probe_sees_what_holds_and_what_does_not() -> None:
+    strong, weak = asyncio.run(probe("strong")), asyncio.run(probe("weak"))
+    assert (strong.tier, strong.broken, len(strong.checks)) == ("strong", (), 13)
+    assert weak.tier == "weak"
+    assert {"secret", "canary", "tcp", "udp", "signal", "daemon"} <= set(weak.broken)
+
+
+def test_without_walls_nothing_runs_unless_the_person_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gristmill.sandbox.walls.bubblewrap", lambda: None)
+    with pytest.raises(InputError, match="bubblewrap is not installed") as refused:
+        asyncio.run(opening.tried("strong"))
+    assert "apt install bubblewrap" in refused.value.fix
+    assert "--sandbox weak" in refused.value.fix
+    assert asyncio.run(opening.tried("weak")).tier == "weak"
+
+
+# --- the hostile corpus, where it is
+
+
+def corpus() -> list[dict[str, Any]]:
+    folder = next((one for above in Path(__file__).resolve().parents if (one := above / "shared" / "hostile").is_dir()), None)
+    if folder is None:
+        pytest.skip("the folder shared/hostile is not there: no hostile programs to run")
+    return [json.loads(line) for line in (folder / "hostile.jsonl").read_text().splitlines()]
+
+
+@contextmanager
+def baited(folder: Path) -> Generator[dict[str, str]]:
+    """Put out what the programs are after; yield what takes the place of their marks."""
+    folder.chmod(0o777)
+    (folder / "secret.txt").write_text("SECRET of the test")
+    connected: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        tcp.settimeout(0.2)
+
+        def listen() -> None:
+            while not connected:
+                try:
+                    connected.append(tcp.accept())
+                except OSError:
+                    if ended.is_set():
+                        return
+
+        ended = threading.Event()
+        thread = threading.Thread(target=listen)
+        thread.start()
+        victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+        try:
+            yield {
+                "@@DIR@@": str(folder),
+                "@@PORT@@": str(tcp.getsockname()[1]),
+                "@@UDP@@": str(udp.getsockname()[1]),
+                "@@VICTIM_PID@@": str(victim.pid),
+                "@@MARKNUM@@": "7346021",
+                "@@MARK@@": "qzjxw",
+            }
+            assert victim.poll() is None, "a process outside was signalled"
+        finally:
+            ended.set()
+            thread.join()
+            victim.kill()
+            victim.wait()
+    assert not connected, "a connection was made"
+
+
+@pytest.mark.shared_data
+def test_hostile_programs(tmp_path: Path) -> None:
+    """No attack passes, every control does, no canary is touched, nothing is left behind, and each ends in time."""
+    sandbox = Sandbox()
+    rows = corpus()
+
+    async def graded(row: dict[str, Any], marks: dict[str, str]) -> tuple[Verdict, float]:
+        code = row["code"]
+        for mark, value in marks.items():
+            code = code.replace(mark, value)
+        prompt = Prompt(id="p", messages=(user(""),), reference=json.dumps(row["task"]))
+        sample = Sample(id="s", prompt_id="p", index=0, messages=(), answer=code, status="complete")
+        began = time.monotonic()
+        session: Any = Session(sandbox)
+        return await grade_code(prompt, sample, CodeOptions(take="whole"), session), time.monotonic() - began
+
+    async def all_of_them(marks: dict[str, str]) -> list[tuple[Verdict, float]]:
+        await sandbox.open()
+        return [await graded(row, marks) for row in rows]
+
+    with baited(tmp_path) as marks:
+        found = asyncio.run(all_of_them(marks))
+    for row, (verdict, wall_s) in zip(rows, found, strict=True):
+        if row["kind"] == "control":
+            assert verdict.passed is True, (row["id"], verdict)
+        else:
+            assert verdict.passed is not True, (row["id"], verdict)
+            allowed = row["expect"].get("verdict_any_of")
+            assert not allowed or verdict.reason in {*allowed, "protocol", "broken_tests"}, (row["id"], verdict)
+        assert wall_s <= 10 + 2, (row["id"], wall_s)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret.txt"]
+    assert not [one for one in Path("/proc").glob("[0-9]*/cmdline") if b"def serve_function" in _bytes(one)]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+class Session:
+    """The part of a session that `code` uses."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    async def run_code(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Run it."""
+        return await self.sandbox.run(job)
