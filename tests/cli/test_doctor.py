@@ -16,7 +16,7 @@ from tests.store.test_place import in_namespace
 
 NAMES = [
     "python", "gristmill", "platform", "cores", "memory", "local models", "model files", "builtin", "disk", "free disk",
-    "writable", "ledger", "parquet", "keys",
+    "writable", "ledger", "parquet", "sandbox", "keys",
 ]  # fmt: skip
 SECRET = "sk-very-secret-0123456789"
 
