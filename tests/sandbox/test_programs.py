@@ -112,18 +112,29 @@ def _text(path: Path) -> str:
 
 
 def test_the_probe_sees_what_holds_and_what_does_not() -> None:
-    strong, weak = asyncio.run(probe("strong")), asyncio.run(probe("weak"))
-    assert (strong.tier, strong.broken, len(strong.checks)) == ("strong", (), 13)
+    for tier in ("strong", "medium"):
+        seen = asyncio.run(probe(tier))
+        assert (seen.tier, seen.broken, len(seen.checks)) == (tier, (), 13)
+    weak = asyncio.run(probe("weak"))
     assert weak.tier == "weak"
     assert {"secret", "canary", "tcp", "udp", "signal", "daemon"} <= set(weak.broken)
 
 
-def test_without_walls_nothing_runs_unless_the_person_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bubblewrap_the_next_tier_is_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gristmill.sandbox.walls.bubblewrap", lambda: None)
-    with pytest.raises(InputError, match="bubblewrap is not installed") as refused:
+    seen = asyncio.run(opening.tried("medium"))
+    assert (seen.tier, seen.better) == ("medium", ("strong: bubblewrap is not installed",))
+    with pytest.raises(InputError, match="no sandbox holds here") as refused:
         asyncio.run(opening.tried("strong"))
     assert "apt install bubblewrap" in refused.value.fix
     assert "--sandbox weak" in refused.value.fix
+
+
+def test_weak_walls_only_where_the_person_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gristmill.sandbox.walls.bubblewrap", lambda: None)
+    monkeypatch.setattr("gristmill.sandbox.seccomp.supported", lambda: False)
+    with pytest.raises(InputError, match="no sandbox holds here"):
+        asyncio.run(opening.tried("medium"))
     assert asyncio.run(opening.tried("weak")).tier == "weak"
 
 
@@ -178,8 +189,11 @@ def baited(folder: Path) -> Generator[dict[str, str]]:
 
 
 @pytest.mark.shared_data
-def test_hostile_programs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tier", ["strong", "medium"])
+def test_hostile_programs(tmp_path: Path, tier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """No attack passes, every control does, no canary is touched, nothing is left behind, and each ends in time."""
+    if tier == "medium":
+        monkeypatch.setattr("gristmill.sandbox.walls.bubblewrap", lambda: None)
     sandbox = Sandbox()
     rows = corpus()
 
@@ -194,7 +208,7 @@ def test_hostile_programs(tmp_path: Path) -> None:
         return await grade_code(prompt, sample, CodeOptions(take="whole"), session), time.monotonic() - began
 
     async def all_of_them(marks: dict[str, str]) -> list[tuple[Verdict, float]]:
-        await sandbox.open()
+        assert (await sandbox.open()).tier == tier
         return [await graded(row, marks) for row in rows]
 
     with baited(tmp_path) as marks:
@@ -208,7 +222,25 @@ def test_hostile_programs(tmp_path: Path) -> None:
             assert not allowed or verdict.reason in {*allowed, "protocol", "broken_tests"}, (row["id"], verdict)
         assert wall_s <= 10 + 2, (row["id"], wall_s)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["secret.txt"]
-    assert not [one for one in Path("/proc").glob("[0-9]*/cmdline") if b"def serve_function" in _bytes(one)]
+    assert not left_behind()
+
+
+def left_behind() -> list[int]:
+    """Return the programs that this process started, and those that nobody does any more: not those of tests beside it."""
+    programs = [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/cmdline") if b"def serve_function" in _bytes(one)]
+    lines = [(pid, _above(pid)) for pid in programs]
+    return [pid for pid, above in lines if above and (os.getpid() in above or os.getppid() not in above)]
+
+
+def _above(pid: int) -> list[int]:
+    found: list[int] = []
+    while pid > 1:
+        status = _bytes(Path(f"/proc/{pid}/status")).decode().split("\nPPid:\t")
+        if len(status) < 2:
+            return []
+        pid = int(status[1].split("\n")[0])
+        found.append(pid)
+    return found
 
 
 def _bytes(path: Path) -> bytes:

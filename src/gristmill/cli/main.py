@@ -43,7 +43,9 @@ AnswerFormatOption = Annotated[
         "--answer-format", metavar="FORMAT", help="auto, boxed, hash, json:FIELD, line:PREFIX, tag:NAME, literal, last_number."
     ),
 ]
-SandboxOption = Annotated[str, typer.Option(metavar="TIER", help="The least walls for code of models: strong, or weak for none.")]
+SandboxOption = Annotated[
+    str, typer.Option(metavar="TIER", help="The least walls for code of models: strong, medium, weak (none).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -89,7 +91,7 @@ def preview(
     output: Output = None,
     ledger_dir: LedgerDir = None,
     allow_key: AllowKey = None,
-    sandbox: SandboxOption = "strong",
+    sandbox: SandboxOption = "medium",
     as_json: Json = False,
 ) -> None:
     """Make a few samples and show prompt, raw output, grade and reason. They are kept: a run pays for none again."""
@@ -105,7 +107,7 @@ def pilot(
     output: Output = None,
     ledger_dir: LedgerDir = None,
     allow_key: AllowKey = None,
-    sandbox: SandboxOption = "strong",
+    sandbox: SandboxOption = "medium",
     as_json: Json = False,
 ) -> None:
     """Sample a few prompts and say what the whole run will bring, cost and take. They are kept: a run pays for none again."""
@@ -126,7 +128,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; the earlier run is moved aside.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: neither about new calls nor about the bill.")] = False,
     ask_above: Annotated[float, typer.Option(metavar="USD", min=0, help="Ask before a run that may cost more.")] = 10.0,
-    sandbox: SandboxOption = "strong",
+    sandbox: SandboxOption = "medium",
     allow_key: AllowKey = None,
     as_json: Json = False,
 ) -> None:
@@ -158,7 +160,7 @@ def grade(  # noqa: PLR0913, PLR0917 - one parameter a flag
     question: Question = None,
     option: GraderOption = None,
     to: Annotated[str | None, typer.Option("-o", "--to", metavar="FILE", help="By default FILE.graded.jsonl.")] = None,
-    sandbox: SandboxOption = "strong",
+    sandbox: SandboxOption = "medium",
     as_json: Json = False,
 ) -> None:
     """Grade outputs that are already in a file. No run, no call."""
@@ -185,7 +187,7 @@ def audit(  # noqa: PLR0913, PLR0917 - one parameter a flag
     by: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Calibrate a judge: the model that judges.")] = None,
     model: Annotated[str | None, typer.Option(help="The judge's name at that address.")] = None,
     to: Annotated[str | None, typer.Option("-o", "--to", metavar="FOLDER", help="Where a calibration goes.")] = None,
-    sandbox: SandboxOption = "strong",
+    sandbox: SandboxOption = "medium",
     allow_key: AllowKey = None,
     as_json: Json = False,
 ) -> None:

@@ -38,6 +38,6 @@ def accepted(sandbox: str) -> Tier:
     Raises:
         InputError: where there are none of this name.
     """
-    if sandbox == "strong" or sandbox == "weak":
+    if sandbox == "strong" or sandbox == "medium" or sandbox == "weak":
         return sandbox
-    raise InputError(f"`--sandbox {sandbox}` is none", fix="Write `--sandbox strong`, or `--sandbox weak` for no walls at all.")
+    raise InputError(f"`--sandbox {sandbox}` is none", fix="Write strong, medium, or weak for no walls at all.")

@@ -32,7 +32,7 @@ class RunFlags(NamedTuple):
     fresh: bool = False
     yes: bool = False
     ask_above_usd: float = 10.0
-    sandbox: str = "strong"
+    sandbox: str = "medium"
     allow_keys: tuple[str, ...] = ()
 
 

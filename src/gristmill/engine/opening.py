@@ -70,7 +70,7 @@ class Opening(NamedTuple):
     teachers: dict[str, Teacher] = {}  # noqa: RUF012 - never changed
     """Teachers by name in the place of those in the recipe; for Python callers and tests."""
     clock: Clock = SystemClock()
-    sandbox: Tier = "strong"
+    sandbox: Tier = "medium"
     """The weakest walls in which code of models may run; `weak` is none at all."""
     shared: Path | None = None
     """Where processes share what they know of an endpoint's limits; a private folder of the user's by default."""
@@ -88,7 +88,7 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
     workers = WorkerPool(size=max(1, (os.cpu_count() or 2) - 1))
     sandbox = Sandbox(opening.sandbox)
     if any(chosen.plugin.traits["needs"].sandbox for chosen in plan.graders):
-        await sandbox.open()
+        opening.say(*(f"the sandbox is not {why}" for why in (await sandbox.open()).better))
     try:
         for name, spec in recipe.all_teachers().items():
             teacher = opening.teachers.get(name) or await open_ready(spec, plan.base, opening.environment, opening.say)

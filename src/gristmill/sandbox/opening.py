@@ -13,7 +13,7 @@ from gristmill.errors import InputError
 from gristmill.sandbox.probe import probe
 from gristmill.sandbox.runner import Runner
 from gristmill.sandbox.supervisor import Failed
-from gristmill.sandbox.walls import INSTALL
+from gristmill.sandbox.walls import INSTALL, TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 REMEDIES = (
     "In a container allow user namespaces (for Docker `--security-opt seccomp=unconfined`, or a profile with `unshare`); on "
-    "Ubuntu 24.04 or later allow them for bwrap in AppArmor; `gristmill doctor` tries again. Without walls: `--sandbox weak`."
+    "Ubuntu 24.04 or later allow them for bwrap in AppArmor; `gristmill doctor` tries again."
 )
 
 
 class Sandbox:
     """Runs programs once its walls have been tried; implements `ports.CodeRunner`."""
 
-    def __init__(self, accept: Tier = "strong") -> None:
+    def __init__(self, accept: Tier = "medium") -> None:
         self._accept: Tier = accept
         self._lock = asyncio.Lock()
         self._runner: Runner | None = None
@@ -65,22 +65,26 @@ class Sandbox:
 
 
 async def tried(accept: Tier) -> Probed:
-    """Return what was seen of the best walls that the person accepts.
+    """Return what was seen of the best walls that the person accepts, trying each tier from the strongest on.
 
     Raises:
-        InputError: where they do not hold.
+        InputError: where none of them holds.
     """
-    fix = REMEDIES
-    try:
-        seen = await probe("strong")
-        if seen.tier == "strong":
-            return seen
-        why = f"the sandbox does not hold here: {', '.join(seen.broken)}"
-    except FileNotFoundError as error:
-        why = "there is no sandbox: bubblewrap is not installed" if str(error) == "bwrap" else f"there is no sandbox: {error}"
-        fix = f"{INSTALL} To run without walls all the same: `--sandbox weak`."
-    except Failed as failure:
-        why = f"the sandbox does not start here: {failure}"
-    if accept == "weak":
-        return await probe("weak")
-    raise InputError(f"{why}, and code of models does not run without", fix=fix)
+    whys: list[str] = []
+    for tier in TIERS[: TIERS.index(accept) + 1]:
+        try:
+            seen = await probe(tier)
+        except FileNotFoundError as error:
+            whys.append(f"{tier}: bubblewrap is not installed" if str(error) == "bwrap" else f"{tier}: there is no {error}")
+            continue
+        except Failed as failure:
+            whys.append(f"{tier}: it does not start ({failure})")
+            continue
+        if seen.tier == tier:
+            return seen._replace(better=tuple(whys))
+        whys.append(f"{tier}: did not hold ({', '.join(seen.broken)})")
+    remedy = INSTALL if "bubblewrap is not installed" in whys[0] else REMEDIES
+    raise InputError(
+        f"no sandbox holds here, and code of models does not run without: {'; '.join(whys)}",
+        fix=f"{remedy} Without walls: `--sandbox weak`.",
+    )

@@ -1,7 +1,7 @@
 """Do the walls hold? Twelve small attacks, made before the first program of a run, and the tier that was seen.
 
-What is configured is a hope, what was tried is known: a container without user namespaces, a hardened kernel or a missing
-filter show here and not in a report afterwards. Each check succeeds only if the attack fails. All hold: `strong`. Else
+What is configured is a hope, what was tried is known: a container without user namespaces, a hardened kernel or a missing filter
+show here and not in a report afterwards. Each check succeeds only if the attack fails. All hold: the tier that was tried. Else
 `weak`, with the names of those that did not.
 """
 
@@ -60,7 +60,10 @@ _DAEMON = """
 def attempt():
     import os, time
     if os.fork() == 0:
-        os.setsid()
+        try:
+            os.setsid()
+        except OSError:
+            pass
         if os.fork() == 0:
             time.sleep(5)
         os._exit(0)
@@ -102,6 +105,8 @@ class Probed(NamedTuple):
 
     tier: Tier
     checks: tuple[Check, ...]
+    better: tuple[str, ...] = ()
+    """Why no better tier was taken."""
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -130,7 +135,7 @@ async def probe(tier: Tier) -> Probed:
         await _forged(tier),
         await _refused(tier, "timeout", _LOOP, ("timeout",), _QUICK._replace(call_s=0.5)),
     ]
-    seen: Tier = "strong" if tier == "strong" and all(check.held for check in checks) else "weak"
+    seen: Tier = tier if all(check.held for check in checks) else "weak"
     return Probed(seen, tuple(checks))
 
 

@@ -39,9 +39,13 @@ _ENOSYS = 38
 _NUMBER_AT, _ARCH_AT, _ARGUMENT_AT = 0, 4, 16
 
 
+LEAVING: Mapping[str, int] = {"setsid": 112, "setpgid": 109}
+"""Denied besides where there is no namespace of processes: whoever stays in the group is killed with it."""
+
+
 def errno_of(name: str) -> int:
     """Return the errno with which a rule answers."""
-    return FIRST_ERRNO + [*RULES, "clone", "ioctl", "socket"].index(name)
+    return FIRST_ERRNO + [*RULES, "clone", "ioctl", "socket", *LEAVING].index(name)
 
 
 def supported() -> bool:
@@ -49,8 +53,12 @@ def supported() -> bool:
     return platform.system() == "Linux" and platform.machine() == "x86_64"
 
 
-def program() -> bytes:
-    """Return the filter as bubblewrap wants it: instructions of classic BPF (linux/filter.h)."""
+def program(*, stay: bool = False) -> bytes:
+    """Return the filter as the kernel wants it: instructions of classic BPF (linux/filter.h).
+
+    Args:
+        stay: Whether a program may not leave its group of processes either.
+    """
     lines: list[tuple[int, int, int, int]] = [
         (_LOAD, 0, 0, _ARCH_AT),
         (_EQUAL, 1, 0, _ARCH_X86_64),
@@ -61,7 +69,7 @@ def program() -> bytes:
         (_EQUAL, 0, 1, _CLONE3),  # its flags are behind a pointer; glibc falls back to clone
         (_RETURN, 0, 0, _ERRNO | _ENOSYS),
     ]
-    for name, number in RULES.items():
+    for name, number in {**RULES, **(LEAVING if stay else {})}.items():
         lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | errno_of(name))]
     lines += _where(_CLONE, 0, _ANY_BITS, _NEW_NAMESPACES, errno_of("clone"))
     lines += _where(_IOCTL, 1, _EQUAL, _TIOCSTI, errno_of("ioctl"))

@@ -13,9 +13,11 @@ import base64
 import contextlib
 import itertools
 import os
+import secrets
 import signal
+import tempfile
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -23,13 +25,13 @@ import orjson
 
 from gristmill.plain import as_object
 from gristmill.sandbox import seccomp
-from gristmill.sandbox.walls import FILTER, USERS, walls
+from gristmill.sandbox.walls import FILTER, FIRST_USER, USERS, walls
 from gristmill.values import decode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Generator, Mapping
 
-    from gristmill.sandbox.walls import Tier
+    from gristmill.sandbox.walls import Tier, Walls
 
 MAX_FRAME_BYTES = 4 * 1024**2
 OUTPUT_BYTES = 1024**2
@@ -70,7 +72,7 @@ class Ran(NamedTuple):
     """False where it wrote more than it may."""
 
 
-_slots = itertools.count()
+_slots = itertools.count(secrets.randbelow(USERS))
 
 
 class Program:
@@ -257,7 +259,26 @@ async def started(tier: Tier, limits: Limits) -> AsyncGenerator[Program]:
     Raises:
         FileNotFoundError: where the tier's walls cannot be built here.
     """
-    built = walls(tier, next(_slots) % USERS)
+    slot = next(_slots) % USERS
+    with _work_place(tier, slot) as work:
+        async with _within(walls(tier, slot, work), limits) as program:
+            yield program
+
+
+@contextmanager
+def _work_place(tier: Tier, slot: int) -> Generator[str]:
+    """Make a folder on the disk where the walls have none of their own, and remove it."""
+    if tier != "medium":
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="gristmill-work-", ignore_cleanup_errors=True) as folder:
+        if os.geteuid() == 0:
+            os.chown(folder, FIRST_USER + slot, FIRST_USER + slot)
+        yield folder
+
+
+@asynccontextmanager
+async def _within(built: Walls, limits: Limits) -> AsyncGenerator[Program]:
     descriptor = filter_file() if built.filtered else -1
     command = [str(descriptor) if word == FILTER else word for word in built.command]
     user: dict[str, Any] = {} if built.user is None else {"user": built.user, "group": built.user, "extra_groups": []}
@@ -277,11 +298,23 @@ async def started(tier: Tier, limits: Limits) -> AsyncGenerator[Program]:
     finally:
         if built.filtered:
             os.close(descriptor)
+    if built.tier != "strong" and built.user is None:
+        limits = limits._replace(processes=limits.processes + _processes_of_ours())
     program = Program(process, limits)
     try:
         yield program
     finally:
         await program.end()
+
+
+def _processes_of_ours() -> int:
+    """Return how many processes and threads run as our user: outside of namespaces a limit counts them all."""
+    found = 0
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and folder.stat().st_uid == os.getuid():
+                found += sum(1 for _ in (folder / "task").iterdir())
+    return found
 
 
 def filter_file() -> int:

