@@ -11,12 +11,20 @@ from gristmill.grading.registry import COMPUTATIONS
 from gristmill.messages import Message, user
 from gristmill.ports import ComputationFailed
 from gristmill.records import Prompt, Sample, Verdict
+from gristmill.sandbox.opening import Sandbox
 
 assert grading
 
 
 class Computing:
     """The part of a session that verifiers use."""
+
+    def __init__(self) -> None:
+        self.sandbox = Sandbox()
+
+    async def run_code(self, job: Any) -> dict[str, Any]:
+        """Run a program within the sandbox."""
+        return await self.sandbox.run(job)
 
     async def compute(self, computation: str, **arguments: Any) -> Any:
         """Run a computation at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import gzip
 import json
@@ -11,7 +12,11 @@ from typing import Any
 
 import pytest
 
-from gristmill.grading.code import CodeOptions, grade_code, read_task, read_test, same_value, whole_code
+from gristmill.grading.code import CodeOptions, grade_code
+from gristmill.grading.programs.comparing import same_value
+from gristmill.grading.programs.finding import whole_code
+from gristmill.grading.programs.mutants import idle, mutants
+from gristmill.grading.programs.tasks import read_task, read_test
 from gristmill.messages import user
 from gristmill.records import Prompt, Sample, Verdict
 from gristmill.sandbox.opening import Sandbox
@@ -50,6 +55,37 @@ CHECK = {"mode": "function", "entry_point": "add", "test_code": PROGRAM}
 SUM = {"mode": "stdio", "cases": [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "4 5\n", "stdout": "9"}]}
 
 
+DOUBLE = {"mode": "input", "entry_point": "f", "code": "def f(x, by=2):\n    return x * by\n", "output": "[1, 1]", "input": "[1]"}
+APPLY = {"mode": "input", "entry_point": "f", "code": "def f(x, g):\n    return g(x)\n", "output": "3"}
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(
+    ("answer", "task", "reason"),
+    [
+        ("f([1])", DOUBLE, "pass"),
+        ("[1]", DOUBLE, "pass"),
+        ("assert f([1], by=2) == [1, 1]", DOUBLE, "pass"),
+        ("So:\n```python\nf([1] * 1)\n```", DOUBLE, "pass"),
+        ("f(*[[1]])", DOUBLE, "pass"),
+        ("f([2])", DOUBLE, "fail"),
+        ("f('1')", DOUBLE, "fail"),
+        ("I do not know.", DOUBLE, "fail"),
+        ("f([1]) or [1, 1]", DOUBLE, "pass"),
+        ("f([2]) or [1, 1]", DOUBLE, "fail"),
+        ("f(undefined)", DOUBLE, "error"),
+        ("f((lambda: [1])())", DOUBLE, "pass"),
+        ("f(2, lambda x: x + 1)", APPLY, "pass"),
+        ("f(2, lambda x: x)", APPLY, "fail"),
+        ("f(2, lambda x: globals().update(f=None) or 3)", APPLY, "error"),
+        ("f(2, lambda x: x.__class__(3))", APPLY, "error"),
+        ("f(globals().update(f=lambda *a: 3), 1)", APPLY, "error"),
+    ],
+)
+def test_arguments_for_an_output_are_tried(answer: str, task: dict[str, Any], reason: str) -> None:
+    assert graded(answer, task).reason == reason
+
+
 @needs_bubblewrap
 @pytest.mark.parametrize(
     ("code", "task", "reason", "score"),
@@ -78,6 +114,62 @@ def test_verdicts(code: str, task: dict[str, Any], reason: str, score: float) ->
     assert (found.reason, found.score) == (reason, score)
     assert found.passed is (None if reason == "flaky" else reason == "pass")
     assert (found.evidence["verdict"], found.evidence["tier"]) == (reason, "strong")
+
+
+SLOW = "import time\ndef add(a, b):\n    time.sleep(SECONDS)\n    return a + b\n"
+
+
+@needs_bubblewrap
+def test_what_a_test_may_take_depends_on_the_solution() -> None:
+    """A solution of 0.4 s lets a test take four times as much; without one it is the recipe's word."""
+    slow = SLOW.replace("SECONDS", "1.2")
+    assert graded(slow, {**ADD, "solution": SLOW.replace("SECONDS", "0.4")}).reason == "pass"
+    assert graded(slow, {**ADD, "solution": "def add(a, b):\n    return a + b\n"}).reason == "timeout"
+    assert graded(slow, ADD).reason == "pass"
+    assert graded(slow, ADD, call_s=0.5).reason == "timeout"
+
+
+@needs_bubblewrap
+def test_what_was_too_slow_beside_others_runs_again_alone() -> None:
+    slow = SLOW.replace("SECONDS", "1.2")
+
+    async def two() -> list[Verdict]:
+        session = Session()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(verdict(slow, ADD, session, call_s=1.0)) for _ in range(2)]
+        return [task.result() for task in tasks]
+
+    assert {one.reason for one in asyncio.run(two())} == {"pass"}
+
+
+WEAK = {"entry_point": "top", "solution": "def top(a):\n    return max(a)\n"}
+STRONG = {
+    "entry_point": "sign",
+    "tests": ["assert sign(3) == 1", "assert sign(-2) == -1", "assert sign(0) == 0"],
+    "solution": "def sign(a):\n    if a > 0:\n        return 1\n    if a < 0:\n        return -1\n    return 0\n",
+}
+
+
+@needs_bubblewrap
+def test_weak_tests_prove_nothing() -> None:
+    """Where the recipe asks for strong tests, passing weak ones is no verdict."""
+    said = graded("def sign(a):\n    return (a > 0) - (a < 0)\n", STRONG, min_kill_rate=0.6)
+    assert (said.reason, said.evidence["kill_rate"]) == ("pass", 1.0)
+    weak = {**WEAK, "test_code": "def check(c):\n    c([1])\n"}
+    said = graded("def top(a):\n    return a[0]\n", weak, min_kill_rate=0.6)
+    assert (said.passed, said.reason, said.evidence["kill_rate"]) == (None, "weak_tests", 0.0)
+    assert graded("def top(a):\n    return a[0]\n", weak).reason == "pass"
+
+
+def test_mutants_are_programs_with_one_thing_wrong() -> None:
+    code = STRONG["solution"]
+    assert isinstance(code, str)
+    found = mutants(code)
+    assert len(found) == len(set(found)) == 10
+    assert ast.unparse(ast.parse(code)) not in found
+    assert found == mutants(code)
+    assert mutants("def f(:") == []
+    assert [ast.parse(text) for text in (*found, *idle("f"), *idle(""))]
 
 
 @needs_bubblewrap
@@ -154,12 +246,27 @@ def recorded(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (gzip.decompress(raw) if name.endswith(".gz") else raw).split(b"\n") if line]
 
 
+HUMANEVAL = ("entry_point", "test", "canonical_solution")
+
+
 def items(name: str) -> list[tuple[str, str, dict[str, Any], str, bool]]:
     """Return place, question, task, code and label."""
     if name == "mbpp references":
         return [
             (f"mbpp-{row['task_id']}", row["prompt"], {**row, "tests": row["test_list"], "code": ""}, row["code"], True)
             for row in recorded("mbpp/mbpp_sanitized.jsonl")
+        ]
+    if name == "cruxeval inputs":
+        return [
+            (
+                f"{row['id']}#{index}",
+                row["prompt"],
+                {**{k: row[k] for k in ("code", "output")}, "mode": "input", "entry_point": "f"},
+                *pair,
+            )
+            for row in recorded("recorded-teacher/cruxeval_codellama7b_10x.jsonl")
+            if row["id"].startswith("cruxeval-input")
+            for index, pair in enumerate(zip(row["completions"], row["labels"], strict=True))
         ]
     if name == "mbpp gpt-4":
         rows = recorded("recorded-code/mbpp_gpt4_1x.jsonl")
@@ -170,7 +277,7 @@ def items(name: str) -> list[tuple[str, str, dict[str, Any], str, bool]]:
     tasks = {row["task_id"]: row for row in recorded("humaneval/humaneval.jsonl")}
     file = {"humaneval openai": "humaneval_openai_5runs.jsonl", "humaneval codegen": "humaneval_codegen16b_25x.jsonl.gz"}[name]
     return [
-        (f"{row['id']}#{index}", task["prompt"], {"entry_point": task["entry_point"], "test": task["test"]}, code, label)
+        (f"{row['id']}#{index}", task["prompt"], {key: task[key] for key in HUMANEVAL}, code, label)
         for row in recorded(f"recorded-code/{file}")
         for task in [tasks[row["task_id"]]]
         for index, (code, label) in enumerate(zip(row["completions"], row["labels"], strict=True))
@@ -181,7 +288,13 @@ def items(name: str) -> list[tuple[str, str, dict[str, Any], str, bool]]:
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
     ("name", "share"),
-    [("humaneval openai", 0.3), ("humaneval codegen", 0.06), ("mbpp gpt-4", 0.5), ("mbpp references", 0.4)],
+    [
+        ("humaneval openai", 0.3),
+        ("humaneval codegen", 0.06),
+        ("mbpp gpt-4", 0.5),
+        ("mbpp references", 0.4),
+        ("cruxeval inputs", 0.1),
+    ],
 )
 def test_recorded_code_agrees_with_its_labels(name: str, share: float) -> None:
     """A part by a hash of the place runs here; the whole was measured for the docs."""
@@ -191,7 +304,10 @@ def test_recorded_code_agrees_with_its_labels(name: str, share: float) -> None:
         session = Session()
         await session.sandbox.open()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(verdict(code, task, session, asked, rerun=False)) for _, asked, task, code, _ in chosen]
+            tasks = [
+                group.create_task(verdict(code, task, session, asked, call_s=10, total_s=20, rerun=False))
+                for _, asked, task, code, _ in chosen
+            ]
         return [task.result() for task in tasks]
 
     found = asyncio.run(everything())

@@ -81,7 +81,7 @@ def test_an_unknown_format_is_refused_when_the_options_are_built() -> None:
 
 def test_only_what_may_hang_asks_for_a_worker() -> None:
     verifiers = [one for one in GRADERS if one.traits["type"] == "verifier"]
-    assert {one.name for one in verifiers if one.traits["asks"]} == {"code", "json_schema", "math", "regex"}
+    assert {one.name for one in verifiers if one.traits["asks"]} == {"code", "json_schema", "math", "regex", "tool_call"}
     assert all(one.summary.endswith(".") for one in verifiers)
 
 

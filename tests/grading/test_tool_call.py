@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gristmill.grading.calls.accepting import accepts_value, matched
+from gristmill.grading.calls.reading import read_calls
 from gristmill.grading.tool_call import ToolCallOptions as Options
-from gristmill.grading.tool_call import accepts_value, matched, proof_of, read_calls
+from gristmill.grading.tool_call import proof_of
 from gristmill.messages import Message, ToolCall, user
 from gristmill.records import Prompt, Sample, Verdict
 from tests.grading.asking import verdict_of
+from tests.sandbox.walls_here import needs_bubblewrap
 
 WEATHER = {
     "name": "weather.get",
@@ -101,6 +104,60 @@ def test_rungs(text: str, task: Any, reason: str) -> None:
         reason,
         None if reason == "reference_not_a_task" else reason in ("equal", "no_call_wanted"),
     )
+
+
+WORLD = """
+def transfer(state, source, target, amount):
+    if state[source] < amount:
+        raise ValueError("not enough")
+    state[source] -= amount
+    state[target] += amount
+    return state[target]
+
+def balance(state, name):
+    return state[name]
+"""
+BANK: dict[str, Any] = {
+    "function": [
+        {
+            "name": "transfer",
+            "parameters": {
+                "type": "object",
+                "properties": {"source": {"type": "string"}, "target": {"type": "string"}, "amount": {"type": "integer"}},
+                "required": ["source", "target", "amount"],
+            },
+        },
+        {"name": "balance", "parameters": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}},
+    ],
+    "simulation": {"code": WORLD, "state": {"ann": 10, "bob": 0}, "after": [{"ann": 3, "bob": 7}]},
+}
+ACCEPTED = {"possible_answer": [{"transfer": {"source": ["ann"], "target": ["bob"], "amount": [7]}}]}
+WANTS = {"simulation": {**BANK["simulation"], "returns": [7]}}
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(
+    ("text", "task", "reason", "rungs"),
+    [
+        ("transfer(source='ann', target='bob', amount=7)", BANK, "right_state", (True, True)),
+        ("[transfer('ann', 'bob', 3), transfer('ann', 'bob', 4)]", BANK, "right_state", (True, True)),
+        ("[balance('bob'), transfer('ann', 'bob', 7)]", BANK, "right_state", (True, True)),
+        ("transfer('ann', 'bob', 6)", BANK, "wrong_state", (True, False)),
+        ("transfer('ann', 'bob', 70)", BANK, "does_not_execute", (False, False)),
+        ("[transfer('ann', 'bob', 7), transfer('ann', 'bob', 7)]", BANK, "does_not_execute", (False, True)),
+        ("transfer('ann', 'bob', '7')", BANK, "against_schema", (None, None)),
+        ("carry_out_calls('ann', 'bob', 7)", BANK, "unknown_tool", (None, None)),
+        ("transfer('ann', 'bob', 7)", {**BANK, **ACCEPTED}, "equal", (True, True)),
+        ("[transfer('ann', 'bob', 3), transfer('ann', 'bob', 4)]", {**BANK, **ACCEPTED}, "wrong_number", (True, True)),
+        ("transfer('ann', 'bob', 7)", {**BANK, **WANTS}, "right_state", (True, True)),
+        ("[transfer('ann', 'bob', 3), transfer('ann', 'bob', 4)]", {**BANK, **WANTS}, "right_state", (True, True)),
+        ("[transfer('ann', 'bob', 8), transfer('bob', 'ann', 1)]", {**BANK, **WANTS}, "wrong_state", (True, False)),
+        ("transfer('ann', 'bob', 7)", {**BANK, "simulation": {"code": WORLD}}, "reference_not_a_task", (None, None)),
+    ],
+)
+def test_a_simulated_world_is_as_it_should_be(text: str, task: Any, reason: str, rungs: tuple[Any, Any]) -> None:
+    said = graded(text, task)
+    assert (said.reason, (said.evidence.get("executes"), said.evidence.get("state_ok"))) == (reason, rungs)
 
 
 def test_calls_of_the_message_come_before_its_text() -> None:

@@ -107,6 +107,7 @@ _PROBLEMS = {
     "rejected": "are not passed by it ({reason})",
     "passes_nothing": "pass an answer that says nothing ({reason})",
     "no_reference": "have no reference",
+    "weak": "have weak tests ({reason})",
 }
 
 

@@ -39,7 +39,7 @@ ENDINGS: Mapping[str, str] = {
 Thing = dict[str, Any]
 """`name`, `help` and, where there are any, `options` and what else a kind has."""
 
-UNSHOWN = ("proof", "needs")
+UNSHOWN = ("proof", "needs", "examine")
 """Traits of plug-ins that mean nothing to a person."""
 
 

@@ -1,389 +1,252 @@
-"""Run a model's code and compare what it returns: a function with tests, or a program with inputs and outputs.
+"""Run a model's code and compare what it returns: a function with tests, a program with inputs, arguments for an output.
 
-The code never sees what is expected. Tests of the form `assert f(literals) == literal` are read here: the sandbox gets the
-arguments and gives back a value, and the comparison is made on this side of the wall. Tests that are a program (HumanEval's
+The code never sees what is expected. Tests of the form `assert f(literals) == literal` are read on this side of the wall: the
+sandbox gets the arguments and gives back a value, and the comparison is made here. Tests that are a program (HumanEval's
 `check`, loops, tolerances) run in walls of their own, as a referee whose calls are relayed. Passing is passing every test;
 partial credit is a score and never a pass. What passes is run again in another order with other hashes: code that then fails
-is `flaky`, and no verdict.
+is `flaky`, and no verdict. What was too slow while others ran is run once more, alone and with twice the time.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
-import math
-import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import orjson
 from pydantic import Field
 
+from gristmill.grading.programs.finding import arguments_in, calculates, whole_code
+from gristmill.grading.programs.jobs import job_of
+from gristmill.grading.programs.judging import Judged, judged
+from gristmill.grading.programs.mutants import idle, mutants
+from gristmill.grading.programs.tasks import Task, Test, read_task, solution_of
 from gristmill.grading.registry import Needs, grader
 from gristmill.messages import Frozen
-from gristmill.plain import as_list, as_object, as_text
+from gristmill.plain import as_list, as_object
 from gristmill.records import Verdict
-from gristmill.values import decode, encode
+from gristmill.values import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pydantic import JsonValue
 
     from gristmill.ports import Session
     from gristmill.records import Prompt, Sample
 
 MAX_CODE = 1024**2
-RELATIVE, ABSOLUTE = 1e-6, 1e-9
-"""How far a float may be from an expected float."""
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
-_PYTHON = ("python", "py", "python3", "")
+CALL_S = 5.0
+"""For each test where neither the recipe nor a solution says how long one takes."""
+SLOWER = 4.0
+SHORTEST_S = 1.0
+"""Where a reference brings a solution, a test may take so many times what the solution takes, and at least so long."""
+WEAK_BELOW = 0.6
+"""Tests that fail a smaller share of mutants are weak."""
 
 
 class CodeOptions(Frozen):
     """How long code may run, and where it is found."""
 
-    call_s: float = Field(default=5.0, gt=0, le=600)
-    """Seconds for loading, and for each test."""
+    call_s: float | None = Field(default=None, gt=0, le=600)
+    """Seconds for loading, and for each test. None: four times what the reference's own solution takes and at least 1, where it
+    brings one; else 5."""
     total_s: float = Field(default=10.0, gt=0, le=3600)
     """Seconds for one sample."""
     memory_mb: int = Field(default=1024, ge=64)
     """For all processes of one sample."""
     rerun: bool = True
-    """Whether what passes is run again in another order."""
+    """Whether what passes is run again in another order, and what was too slow beside others again alone."""
     take: Literal["last", "first", "whole"] = "last"
     """Which fenced block is the code, where there is one; `whole` takes the text as it is."""
-
-
-class Test(NamedTuple):
-    """One call and what it must return; `truth` wants truth or falsehood instead of a value."""
-
-    name: str
-    arguments: list[Any]
-    keywords: dict[str, Any]
-    expected: Any
-    truth: bool = False
-
-
-class Task(NamedTuple):
-    """What a reference asks for."""
-
-    mode: Literal["function", "referee", "stdio"]
-    entry_point: str = ""
-    tests: tuple[Test, ...] = ()
-    program: str = ""
-    """A referee's tests."""
-    cases: tuple[tuple[str, str], ...] = ()
-    """Inputs and outputs of a program."""
+    min_kill_rate: float | None = Field(default=None, ge=0, le=1)
+    """Share of the solution's mutants that tests must fail for a pass to count: 0.6 asks for tests that prove something. What
+    passes weaker ones is `weak_tests`, and no verdict. None does not look; `gristmill check` does."""
 
 
 def proof_of(reference: str, _options: CodeOptions) -> str | None:
     """Return the solution that a reference brings along, if it does."""
-    try:
-        content = as_object(orjson.loads(reference)) or {}
-    except orjson.JSONDecodeError:
-        return ""
-    return next((text for key in ("solution", "canonical_solution", "code") if (text := as_text(content.get(key)))), None)
+    return solution_of(reference)
 
 
-@grader("code", version=1, options=CodeOptions, needs=Needs(sandbox=True), proof=proof_of)
+async def examine(prompt: Prompt, options: CodeOptions, session: Session) -> str | None:
+    """Return what is weak about a reference's tests, or None: mutants of its solution that pass, and programs that do nothing."""
+    found = await strength(prompt, options, session)
+    if found is None or (found.kill_rate >= WEAK_BELOW and not found.idle_passes):
+        return None
+    return found.words
+
+
+@grader("code", version=2, options=CodeOptions, needs=Needs(sandbox=True), proof=proof_of, examine=examine)
 async def grade_code(prompt: Prompt, sample: Sample, options: CodeOptions, session: Session) -> Verdict:
     """Run code in the sandbox against the reference's tests.
 
     The reference is a JSON object: `{mode: function, entry_point, tests: [assert …]}`, or with `test_code` in the place of
-    `tests`, or `{mode: stdio, cases: [{stdin, stdout}]}`. Reasons and `verdict`: `pass`, `fail`, `error`, `timeout`, `memory`,
-    `output-limit`, `crash`, `protocol`; and without a verdict `flaky`, `broken_tests`, `reference_not_a_task`, `no_text`,
-    `no_reference`.
+    `tests`; `{mode: stdio, cases: [{stdin, stdout}]}`; or `{mode: input, code, entry_point, output}`, for which the answer is a
+    call of the function that returns the output. Reasons and `verdict`: `pass`, `fail`, `error`, `timeout`, `memory`,
+    `output-limit`, `crash`, `protocol`; and without a verdict `flaky`, `weak_tests`, `broken_tests`, `reference_not_a_task`,
+    `no_text`, `no_reference`.
     """
     if sample.answer is None or not prompt.reference:
         return Verdict(passed=None, reason="no_reference" if sample.answer is not None else "no_text")
-    context = prompt.messages[-1].content if prompt.messages else ""
+    context = _asked(prompt)
     task = read_task(prompt.reference, context)
     if task is None:
         return Verdict(passed=None, reason="reference_not_a_task")
+    limits = await _limits(task, options, session)
+    if task.mode == "input":
+        return await _predicted(task, sample.answer, limits, session)
     code = whole_code(sample.answer, task.entry_point, context, options.take)
     if len(code) > MAX_CODE:
         return Verdict(passed=False, reason="error", evidence={"verdict": "error", "detail": "over a mebibyte of code"})
-    result = await session.run_code(_job(task, code, options))
+    return await _tested(prompt, task, code, limits, options, session)
+
+
+async def _tested(prompt: Prompt, task: Task, code: str, limits: Limits, options: CodeOptions, session: Session) -> Verdict:
+    alone: dict[str, Any] = {}
+    result = await session.run_code(job_of(task, code, limits))
     outcome = judged(task, result)
+    if options.rerun and outcome.verdict == "timeout" and not result["alone"]:
+        alone, limits = {"alone": True}, _doubled(limits)
+        result = await session.run_code({**job_of(task, code, limits), **alone})
+        outcome = judged(task, result)
     verdict = outcome.verdict
     if verdict == "pass" and options.rerun and task.mode != "referee":
-        again = judged(_reversed(task), await session.run_code(_job(_reversed(task), code, options)))
+        back = task.reversed()
+        again = judged(back, await session.run_code({**job_of(back, code, limits), **alone}))
         verdict = "pass" if again.verdict == "pass" else "flaky"
-    evidence: dict[str, JsonValue] = {
-        "verdict": verdict,
+    evidence = _evidence(task.mode, outcome._replace(verdict=verdict), result, code)
+    evidence |= {"tests": [*outcome.tests], "tests_shown": sum(line in _asked(prompt) for line in task.lines)}
+    if verdict == "pass" and options.min_kill_rate is not None:
+        found = await strength(prompt, options, session)
+        if found is not None:
+            evidence["kill_rate"] = round(found.kill_rate, 3)
+            verdict = verdict if found.kill_rate >= options.min_kill_rate else "weak_tests"
+    score = sum(outcome.tests) / len(outcome.tests) if outcome.tests else None
+    undecided = verdict in ("broken_tests", "flaky", "weak_tests")
+    return Verdict(passed=None if undecided else verdict == "pass", reason=verdict, score=score, evidence=evidence)
+
+
+def _evidence(mode: str, outcome: Judged, result: dict[str, Any], code: str) -> dict[str, JsonValue]:
+    return {
+        "verdict": outcome.verdict,
         "tier": result["tier"],
-        "method": task.mode,
+        "method": mode,
         "extracted": code[:200],
-        "tests": [*outcome.tests],
         "detail": outcome.detail[:300],
         "wall_s": result["wall_s"],
         "peak_mb": round(result["peak_bytes"] / 2**20, 1),
     }
-    score = sum(outcome.tests) / len(outcome.tests) if outcome.tests else None
-    undecided = verdict in ("broken_tests", "flaky")
-    return Verdict(passed=None if undecided else verdict == "pass", reason=verdict, score=score, evidence=evidence)
 
 
-class Judged(NamedTuple):
-    """The outcome of all tests together."""
-
-    verdict: str
-    tests: tuple[bool, ...] = ()
-    detail: str = ""
+def _asked(prompt: Prompt) -> str:
+    return prompt.messages[-1].content if prompt.messages else ""
 
 
-def judged(task: Task, result: dict[str, Any]) -> Judged:
-    """Compare a sandbox's results with what the task expects."""
-    if task.mode == "referee":
-        return _refereed(result)
-    stdio = task.mode == "stdio"
-    wanted: list[Any] = [*task.cases] if stdio else [*task.tests]
-    tests: list[bool] = []
-    worst, detail = "", ""
-    for one, want in zip(result["results"], wanted, strict=False):
-        if "failed" in one:
-            tests.append(False)
-            worst, detail = (worst or one["failed"]), (detail or one["detail"])
-            continue
-        right = _stdio_right(one, want[1]) if stdio else _value_right(one["value"], want)
-        if not right and not worst:
-            worst, detail = _why_wrong(one, task.mode), f"test {len(tests)}"
-        tests.append(right)
-    if len(tests) == len(wanted) and all(tests) and tests:
-        return Judged("pass", tuple(tests))
-    return Judged(worst or "fail", (*tests, *[False] * (len(wanted) - len(tests))), detail)
+# --- limits
+
+Limits = dict[str, float]
 
 
-def _why_wrong(one: dict[str, Any], mode: str) -> str:
-    if mode != "stdio":
-        return "fail"
-    if not one["whole"]:
-        return "output-limit"
-    return "fail" if one["code"] == 0 else "error" if one["code"] > 0 else "crash"
+async def _limits(task: Task, options: CodeOptions, session: Session) -> Limits:
+    """Return what code may use: where nobody says, what a test may take depends on what the reference's solution takes."""
+    limits = {"call_s": options.call_s or CALL_S, "total_s": options.total_s, "memory_bytes": options.memory_mb * 2**20}
+    if options.call_s is None and task.solution:
+        result = await session.run_code({**job_of(task, task.solution, limits), "remember": True})
+        if judged(task, result).verdict == "pass":
+            limits["call_s"] = max(SHORTEST_S, SLOWER * result["slowest_s"])
+            limits["total_s"] = max(options.total_s, SLOWER * result["wall_s"])
+    return limits
 
 
-def _refereed(result: dict[str, Any]) -> Judged:
-    said = result.get("referee")
-    if said is None:
-        failure = result["results"][0]
-        return Judged(failure["failed"], (), failure["detail"])
-    if "passed" in said:
-        return Judged("pass", (True,)) if said["passed"] else Judged("broken_tests", (), "the tests call nothing")
-    if "broken" in said:
-        return Judged("broken_tests", (), str(said["broken"]))
-    if "detail" in said:
-        return Judged(said["failed"], (False,), said["detail"])
-    return Judged("fail", (False,), str(said.get("failed", "")))
+def _doubled(limits: Limits) -> Limits:
+    return {**limits, "call_s": 2 * limits["call_s"], "total_s": 2 * limits["total_s"]}
 
 
-def _value_right(tagged: Any, test: Test) -> bool:
-    value = decode(tagged)
-    return bool(value) is test.expected if test.truth else same_value(value, test.expected)
+# --- arguments for an output
 
 
-def same_value(value: Any, expected: Any) -> bool:
-    """Whether a value is the expected one, as Python's `==` says of plain data; a float may be off by 1e-6 where one is expected.
+async def _predicted(task: Task, answer: str, limits: Limits, session: Session) -> Verdict:
+    """Run the reference's own function on the arguments that the answer proposes, and compare what it returns.
 
-    Both sides are data that was decoded here, so nothing of the candidate's runs in the comparison.
+    Arguments that are no literals are worked out first, in walls where the function is not, so that only data goes to it; only a
+    lambda that cannot but calculate goes along as it is.
     """
-    if value == expected:
-        return True
-    if isinstance(expected, float) and type(value) in (int, float):
-        both_nan = math.isnan(value) and math.isnan(expected)
-        return both_nan or abs(value - expected) <= max(ABSOLUTE, RELATIVE * abs(expected))
-    if _is_list(expected, value):
-        mine, theirs = _parts(value), _parts(expected)
-        return len(mine) == len(theirs) and all(map(same_value, mine, theirs))
-    got, want = as_object(value), as_object(expected)
-    if got is None or want is None:
-        return False
-    return got.keys() == want.keys() and all(same_value(got[key], want[key]) for key in want)
+    call = arguments_in(answer, task.entry_point)
+    if call is None:
+        return Verdict(passed=False, reason="fail", evidence={"verdict": "fail", "method": "input", "detail": "no call"})
+    given = [*call.args, *(one.value for one in call.keywords)]
+    if any(isinstance(one, ast.Lambda) for one in given) and all(calculates(one) for one in given):
+        code = f"{task.program}\ndef proposed():\n    return {ast.unparse(call)}\n"
+        test = task.tests[0]._replace(name="proposed", arguments=[])
+        outcome, result = await _returned(task, test, code, limits, session)
+    else:
+        result = await session.run_code(job_of(Task("function", "values", (_VALUES,)), _values_of(call), limits))
+        one = result["results"][0]
+        outcome, pair = Judged(one.get("failed", "error"), (), one.get("detail", "no arguments")), _pair(one)
+        if pair is not None:
+            test = task.tests[0]._replace(arguments=pair[0], keywords=pair[1])
+            outcome, result = await _returned(task, test, task.program, limits, session)
+    evidence = _evidence("input", outcome, result, ast.unparse(call))
+    return Verdict(passed=outcome.verdict == "pass", reason=outcome.verdict, evidence=evidence)
 
 
-def _is_list(expected: Any, value: Any) -> bool:
-    """Whether both are lists or both are tuples."""
-    return any(isinstance(expected, kind) and isinstance(value, kind) for kind in (list, tuple))
+_VALUES = Test("values", [], {}, None)
 
 
-def _parts(value: Any) -> list[Any]:
-    return list(value)
+def _values_of(call: ast.Call) -> str:
+    """Return a program that returns the arguments of a call, those without and those with names."""
+    placed = ", ".join(ast.unparse(one) for one in call.args)
+    named = ", ".join(f"{f'{one.arg!r}: ' if one.arg else '**'}{ast.unparse(one.value)}" for one in call.keywords)
+    return f"def values():\n    return [[{placed}], {{{named}}}]\n"
 
 
-def _stdio_right(one: dict[str, Any], expected: str) -> bool:
-    """Whether a program ended well and wrote what is expected, line by line, white space at line ends aside."""
-    return one["code"] == 0 and one["whole"] and _lines(one["out"]) == _lines(expected)
+async def _returned(task: Task, test: Test, code: str, limits: Limits, session: Session) -> tuple[Judged, dict[str, Any]]:
+    proposed = task._replace(mode="function", tests=(test,))
+    result = await session.run_code(job_of(proposed, code, limits))
+    return judged(proposed, result), result
 
 
-def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip().splitlines()]
-
-
-# --- the job
-
-
-def _job(task: Task, code: str, options: CodeOptions) -> dict[str, Any]:
-    limits = {"call_s": options.call_s, "total_s": options.total_s, "memory_bytes": options.memory_mb * 2**20}
-    job: dict[str, Any] = {"mode": task.mode, "code": code, "limits": limits}
-    if task.mode == "stdio":
-        return {**job, "inputs": [stdin for stdin, _ in task.cases]}
-    if task.mode == "referee":
-        names, check = _stubs(task)
-        return {**job, "entry_point": task.entry_point, "tests": task.program, "names": names, "check": check}
-    calls = [[test.name, encode(test.arguments), encode(test.keywords)] for test in task.tests]
-    return {**job, "entry_point": task.entry_point, "calls": calls}
-
-
-def _stubs(task: Task) -> tuple[list[str], bool]:
-    """Return the functions that a referee's tests call and do not define, and whether they wait to be called as `check`."""
-    try:
-        tree = ast.parse(task.program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return [task.entry_point], False
-    nodes = list(ast.walk(tree))
-    bound = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    bound |= {
-        (alias.asname or alias.name).split(".")[0]
-        for node in nodes
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    bound |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    top = {
-        node.value.func.id
-        for node in tree.body
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
-    }
-    stubs = {task.entry_point, *(name for name in called - bound if not hasattr(builtins, name))}
-    return sorted(stubs), "check" in bound and not top
-
-
-def _reversed(task: Task) -> Task:
-    return task._replace(tests=task.tests[::-1], cases=task.cases[::-1])
-
-
-# --- reading a task
-
-
-def read_task(reference: str, context: str = "") -> Task | None:
-    """Return what a reference asks for, or None where it is no task.
-
-    Args:
-        reference: A JSON object, as `grade_code` describes it.
-        context: The question; where it is Python (HumanEval's are), what it defines is there for a referee's tests.
-    """
-    try:
-        content = as_object(orjson.loads(reference))
-    except orjson.JSONDecodeError:
+def _pair(one: dict[str, Any]) -> tuple[list[Any], dict[str, Any]] | None:
+    """Return arguments without and with names that came out of the sandbox, where that is what they are."""
+    if "value" not in one:
         return None
-    if content is None:
+    both = as_list(decode(one["value"])) or []
+    placed, named = (as_list(both[0]), as_object(both[1])) if len(both) == 2 else (None, None)
+    return None if placed is None or named is None else (placed, named)
+
+
+# --- the strength of tests
+
+
+class Strength(NamedTuple):
+    """How much tests notice."""
+
+    mutants: int
+    killed: int
+    """Mutants of the solution that the tests fail."""
+    idle_passes: int
+    """Programs that do nothing and pass all the same."""
+
+    @property
+    def kill_rate(self) -> float:
+        """Return the share of mutants that the tests fail; 0 where an idle program passes."""
+        return 0.0 if self.idle_passes else self.killed / self.mutants if self.mutants else 1.0
+
+    @property
+    def words(self) -> str:
+        """Return the same as a few words."""
+        passes = f", {self.idle_passes} programs that do nothing pass" if self.idle_passes else ""
+        return f"{self.killed} of {self.mutants} mutants fail{passes}"
+
+
+async def strength(prompt: Prompt, options: CodeOptions, session: Session) -> Strength | None:
+    """Put mutants of a reference's solution, and programs that do nothing, to its tests; None where it brings no solution."""
+    task = read_task(prompt.reference or "", _asked(prompt))
+    if task is None or not task.solution or task.mode == "input":
         return None
-    if as_list(content.get("cases")):
-        return _stdio_task(as_list(content["cases"]) or [])
-    entry_point = (as_text(content.get("entry_point")) or "").strip()
-    return _function_task(content, entry_point, context) if entry_point.isidentifier() else None
+    limits = await _limits(task, options, session)
 
+    async def passes(code: str) -> bool:
+        return judged(task, await session.run_code({**job_of(task, code, limits), "remember": True})).verdict == "pass"
 
-def _stdio_task(cases: Sequence[Any]) -> Task | None:
-    pairs = [(as_text((as_object(case) or {}).get("stdin")), as_text((as_object(case) or {}).get("stdout"))) for case in cases]
-    good = tuple((given, wanted) for given, wanted in pairs if given is not None and wanted is not None)
-    return Task("stdio", cases=good) if len(good) == len(cases) else None
-
-
-def _function_task(content: dict[str, Any], entry_point: str, context: str) -> Task | None:
-    lines = [text for text in as_list(content.get("tests")) or as_list(content.get("test_list")) or [] if isinstance(text, str)]
-    program = as_text(content.get("test_code")) or as_text(content.get("test"))
-    if program is None and lines:
-        tests = [test for line in lines if (test := read_test(line)) is not None]
-        if len(tests) == len(lines):
-            return Task("function", entry_point, tuple(tests))
-        program = "\n".join([*(str(one) for one in as_list(content.get("test_imports")) or []), *lines])
-    return None if program is None else Task("referee", entry_point, program=f"{_definitions(context, entry_point)}{program}")
-
-
-def _definitions(context: str, entry_point: str) -> str:
-    """Return what a question in Python defines besides the function that is asked for."""
-    try:
-        tree = ast.parse(context)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""
-    kept = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        or (isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name != entry_point)
-    ]
-    return "".join(f"{ast.unparse(node)}\n" for node in kept)
-
-
-def read_test(line: str) -> Test | None:
-    """Read `assert f(literals) == literal` (also `is`, alone, or after `not`), or return None where it is anything else."""
-    try:
-        body = ast.parse(line.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    if len(body) != 1 or not isinstance(body[0], ast.Assert):
-        return None
-    test = body[0].test
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is):
-        call, expected = _call(test.left), _literal(test.comparators[0])
-        return None if call is None or expected is None else Test(*call, expected[0])
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        call = _call(test.operand)
-        return None if call is None else Test(*call, expected=False, truth=True)
-    call = _call(test)
-    return None if call is None else Test(*call, expected=True, truth=True)
-
-
-def _call(node: ast.expr) -> tuple[str, list[Any], dict[str, Any]] | None:
-    """Return the name and the literal arguments of a call of one of the code's functions, or None."""
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)) or hasattr(builtins, node.func.id):
-        return None
-    arguments = [_literal(one) for one in node.args]
-    keywords = {one.arg: _literal(one.value) for one in node.keywords}
-    if None in arguments or None in keywords.values() or None in keywords:
-        return None
-    return node.func.id, [one[0] for one in arguments if one], {str(name): one[0] for name, one in keywords.items() if one}
-
-
-def _literal(node: ast.expr) -> tuple[Any] | None:
-    try:
-        return (ast.literal_eval(node),)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return None
-
-
-# --- finding the code
-
-
-def whole_code(answer: str, entry_point: str, context: str, take: str) -> str:
-    """Return the program in an answer: a fenced block, or the text; a body alone is put under the question's own head."""
-    code = answer
-    if take != "whole":
-        blocks = [match[3] for match in _FENCE.finditer(answer) if match[2].lower() in _PYTHON]
-        if blocks:
-            code = blocks[-1 if take == "last" else 0]
-    if (
-        entry_point
-        and not _defines(code, entry_point)
-        and _defines(f"{context}\n{code}", entry_point)
-        and f"def {entry_point}" in context
-    ):
-        return f"{context}{code}" if context.endswith("\n") else f"{context}\n{code}"
-    return code
-
-
-def _defines(code: str, name: str) -> bool:
-    """Whether code parses and binds a name at its top."""
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return re.search(rf"^(?:async )?(?:def|class) {re.escape(name)}\b|^{re.escape(name)}\s*=", code, re.MULTILINE) is not None
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
-            return True
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == name for target in node.targets):
-            return True
-        if isinstance(node, ast.Import | ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
-            return True
-    return False
+    changed = mutants(task.solution)
+    passed = [await passes(code) for code in changed]
+    idle_passes = [await passes(code) for code in idle(task.entry_point)]
+    return Strength(len(changed), len(passed) - sum(passed), sum(idle_passes))

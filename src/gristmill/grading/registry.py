@@ -17,9 +17,10 @@ from gristmill.ports import ComputationFunction, GraderFunction
 from gristmill.registry import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from gristmill.records import GradeType
+    from gristmill.ports import Session
+    from gristmill.records import GradeType, Prompt
 
 GRADERS: Shelf[GraderFunction] = Shelf("grader")
 COMPUTATIONS: Shelf[ComputationFunction] = Shelf("computation")
@@ -33,7 +34,7 @@ class Needs(NamedTuple):
     """Whether it runs code of models, so that the sandbox is tried before the run."""
 
 
-def grader(
+def grader(  # noqa: PLR0913 - one parameter a trait
     name: str,
     *,
     version: int,
@@ -42,6 +43,7 @@ def grader(
     short: str | None = None,
     needs: Needs | None = None,
     proof: Callable[[str, Any], str | None] | None = None,
+    examine: Callable[[Prompt, Any, Session], Awaitable[str | None]] | None = None,
 ) -> Callable[[Any], Any]:
     """Register a grader.
 
@@ -55,6 +57,7 @@ def grader(
         short: The option that is meant where only a value is given: `{regex: "^A"}`.
         needs: What must be there before it runs.
         proof: Returns an answer that is right by a reference, if one can be told, so that references can be put to their grader.
+        examine: Returns what is weak about a reference, where that takes more than putting answers to the grader.
     """
 
     def register(function: Any) -> Any:
@@ -64,6 +67,7 @@ def grader(
             "short": short,
             "needs": needs or Needs(),
             "proof": proof,
+            "examine": examine,
         }
         return GRADERS.add(name, version=version, options=options, **traits)(function)
 

@@ -1,45 +1,36 @@
 """Tool calls: a ladder of checks, each with a field of its own.
 
-The rungs go from "is it a call" to "are these the values that were wanted". A call that does not parse, names no tool, breaks
-the tool's schema, or has values that nobody accepts fails at that rung and says so. Several calls are matched to several accepted
-answers as a whole (augmenting paths: Kuhn 1955), not greedily, so that the order of calls never costs a right answer. Where no
-call is right, silence has to be sense: text that tries to be a call and is none does not pass. Nothing of a call is executed;
-Python's call syntax is read by `ast` and never run.
+The rungs go from "is it a call" over "are these the values that were wanted" to "is the world afterwards as it should be". A call
+that does not parse, names no tool, breaks the tool's schema, or has values that nobody accepts fails at that rung and says so.
+Where no call is right, silence has to be sense: text that tries to be a call and is none does not pass. Calls are carried out
+only where the reference brings a simulated world, and only within the sandbox.
 """
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from gristmill.grading.calls.accepting import OPTIONAL, accepts, matched
+from gristmill.grading.calls.reading import Call, call_of, read_calls
+from gristmill.grading.calls.schemas import fits_schema, is_grounded, with_names
+from gristmill.grading.calls.simulation import Simulation, read_simulation, simulated
 from gristmill.grading.registry import grader
 from gristmill.messages import Frozen
-from gristmill.plain import as_list, as_object, as_text
+from gristmill.plain import as_list, as_object
 from gristmill.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pydantic import JsonValue
 
+    from gristmill.ports import Session
     from gristmill.records import Prompt, Sample
 
-MAX_CHARACTERS = 200_000
-MAX_CALLS = 64
-_HERMES = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
-_FENCED = re.compile(r"```(?:json|python|tool_code|tool_call)?\s*\n(.*?)\n?\s*```", re.DOTALL)
 _LOOKS_LIKE_CALL = re.compile(
     r"<tool_call>|\"(?:name|arguments|function|parameters)\"\s*:|^\s*\[?\s*[\w.]+\(.*\)\s*\]?\s*$", re.DOTALL
 )
-_TYPES = {"dict": "object", "float": "number", "tuple": "array", "hashmap": "object", "arraylist": "array", "long": "integer"}
-_STRICT = re.compile(r"[\d@/\\_]")
-_PUNCTUATION = re.compile(r"[\s,.;:!?'\"`*^()-]+")
-OPTIONAL = ""
-"""Among accepted values: the parameter may be left away."""
 
 
 class ToolCallOptions(Frozen):
@@ -49,36 +40,39 @@ class ToolCallOptions(Frozen):
     """Fail calls with values that stand neither in the conversation nor in the tool's schema: made up, even if accepted."""
 
 
-class Call(NamedTuple):
-    """One call."""
-
-    name: str
-    arguments: dict[str, Any]
-    placed: tuple[Any, ...] = ()
-    """Arguments without a name, in their order: Python's syntax has them."""
-
-
 class Rungs(NamedTuple):
-    """What each check says; None where it was not reached."""
+    """What each check says; None where it was not reached, or the reference does not ask for it."""
 
     parsed: bool
     tools_exist: bool | None = None
     schema_ok: bool | None = None
     grounded: bool | None = None
     arguments_ok: bool | None = None
+    executes: bool | None = None
+    state_ok: bool | None = None
 
 
-def proof_of(reference: str, _options: ToolCallOptions) -> str:
-    """Return the calls that a reference accepts, the first accepted value of each parameter."""
+class Task(NamedTuple):
+    """What a reference asks for."""
+
+    tools: dict[str, dict[str, Any]]
+    """Parameters by name."""
+    accepted: list[Call] | None
+    """Calls whose arguments are lists of accepted values; empty where none is wanted, None where the state alone decides."""
+    simulation: Simulation | None
+
+
+def proof_of(reference: str, _options: ToolCallOptions) -> str | None:
+    """Return the calls that a reference accepts, the first accepted value of each parameter; None where it names none."""
     task = _task(reference)
-    if task is None:
-        return ""
+    if task is None or task.accepted is None:
+        return "" if task is None else None
     calls = [
         {
             "name": call.name,
             "arguments": {name: _first(values) for name, values in call.arguments.items() if _first(values) != OPTIONAL},
         }
-        for call in task[1]
+        for call in task.accepted
     ]
     return orjson.dumps(calls).decode()
 
@@ -98,46 +92,59 @@ def _plain(value: Any) -> Any:
     return value if items is None else [_plain(item) for item in items]
 
 
-@grader("tool_call", version=1, options=ToolCallOptions, proof=proof_of)
-def grade_tool_call(prompt: Prompt, sample: Sample, options: ToolCallOptions) -> Verdict:
-    """Compare tool calls with the accepted ones, rung by rung.
+@grader("tool_call", version=2, options=ToolCallOptions, proof=proof_of)
+async def grade_tool_call(prompt: Prompt, sample: Sample, options: ToolCallOptions, session: Session) -> Verdict:
+    """Compare tool calls with the accepted ones, and the state that they lead to with the right one, rung by rung.
 
     The reference is a JSON object `{function: [schemas], possible_answer: [{NAME: {PARAMETER: [values]}}]}`; an empty
-    `possible_answer` wants no call. Reasons: `equal`, `no_call_wanted`, `unparsable`, `no_call`, `spurious_call`, `unknown_tool`,
-    `against_schema`, `ungrounded`, `wrong_number`, `different`, `garbage`; and without a verdict `reference_not_a_task`,
-    `no_text`, `no_reference`.
+    `possible_answer` wants no call. With `simulation: {code, state, after: [states]}` the calls are carried out on a simulated
+    state as well, and `possible_answer` may be left away. Reasons: `equal`, `no_call_wanted`, `right_state`, `unparsable`,
+    `no_call`, `spurious_call`, `unknown_tool`, `against_schema`, `ungrounded`, `wrong_number`, `different`, `does_not_execute`,
+    `wrong_state`, `garbage`; and without a verdict `reference_not_a_task`, `no_text`, `no_reference`.
     """
     if not prompt.reference:
         return Verdict(passed=None, reason="no_reference")
     task = _task(prompt.reference)
     if task is None:
         return Verdict(passed=None, reason="reference_not_a_task")
-    tools, accepted = task
     said = sample.messages[-1].tool_calls if sample.messages and sample.messages[-1].role == "assistant" else ()
-    if said:
-        calls = [_from_object({"name": call.name, "arguments": call.arguments}) for call in said]
-    elif sample.answer is None:
+    if not said and sample.answer is None:
         return Verdict(passed=None, reason="no_text")
-    else:
-        calls = read_calls(sample.answer)
+    calls = [call_of({"name": call.name, "arguments": call.arguments}) for call in said] or read_calls(sample.answer or "")
     good = None if calls is None or any(call is None for call in calls) else [call for call in calls if call is not None]
-    text = sample.answer or ""
-    reason, rungs = _climbed(good, tools, accepted, _conversation(prompt), text)
-    if options.grounded and rungs.grounded is False and reason == "equal":
+    reason, rungs = _climbed(good, task, _conversation(prompt), sample.answer or "")
+    detail = ""
+    if task.simulation is not None and rungs.schema_ok and good:
+        named = [with_names(call, task.tools[call.name]) for call in good]
+        found = await simulated(task.simulation, named, [*task.tools], session)
+        rungs, detail = rungs._replace(executes=found.executes, state_ok=found.state_ok and found.returns_ok), found.detail
+        if reason in _RIGHT:
+            reason = "does_not_execute" if not found.executes else reason if rungs.state_ok else "wrong_state"
+    if options.grounded and rungs.grounded is False and reason in _RIGHT:
         reason = "ungrounded"
     evidence: dict[str, JsonValue] = {
         "method": "tool_call",
         "extracted": orjson.dumps([call._asdict() for call in good or []]).decode()[:400],
         **rungs._asdict(),
+        **({"detail": detail} if detail else {}),
     }
-    reached = [rung for rung in (rungs.parsed, rungs.tools_exist, rungs.schema_ok, rungs.arguments_ok) if rung]
-    return Verdict(passed=reason in ("equal", "no_call_wanted"), reason=reason, score=len(reached) / 4, evidence=evidence)
+    return Verdict(passed=reason in _RIGHT, reason=reason, score=_score(rungs, task), evidence=evidence)
 
 
-def _climbed(
-    calls: list[Call] | None, tools: dict[str, Any], accepted: list[Call], conversation: str, text: str
-) -> tuple[str, Rungs]:
-    if not accepted:
+_RIGHT = ("equal", "no_call_wanted", "right_state")
+
+
+def _score(rungs: Rungs, task: Task) -> float:
+    """Return the share of the rungs that the reference asks for which hold."""
+    asked = [rungs.parsed, rungs.tools_exist, rungs.schema_ok]
+    asked += [rungs.arguments_ok] if task.accepted is not None else []
+    asked += [rungs.executes, rungs.state_ok] if task.simulation is not None else []
+    return sum(rung is True for rung in asked) / len(asked)
+
+
+def _climbed(calls: list[Call] | None, task: Task, conversation: str, text: str) -> tuple[str, Rungs]:
+    tools, accepted = task.tools, task.accepted
+    if accepted is not None and not accepted:
         return _silent(calls, text)
     if not calls:
         return ("unparsable" if calls is None and _LOOKS_LIKE_CALL.search(text) else "no_call"), Rungs(parsed=False)
@@ -145,14 +152,14 @@ def _climbed(
         return "unknown_tool", Rungs(parsed=True, tools_exist=False)
     calls = [with_names(call, tools[call.name]) for call in calls]
     grounded = all(is_grounded(call, tools[call.name], conversation) for call in calls)
+    climbed = Rungs(parsed=True, tools_exist=True, schema_ok=True, grounded=grounded)
     if not all(fits_schema(call, tools[call.name]) for call in calls):
-        return "against_schema", Rungs(parsed=True, tools_exist=True, schema_ok=False, grounded=grounded)
-    same = len(calls) == len(accepted)
-    if same:
-        table = [[_accepts(call, one) for one in accepted] for call in calls]
-        same = matched(table) == len(calls)
+        return "against_schema", climbed._replace(schema_ok=False)
+    if accepted is None:
+        return "right_state", climbed
+    same = len(calls) == len(accepted) and matched([[accepts(call, one) for one in accepted] for call in calls]) == len(calls)
     reason = "equal" if same else "different" if len(calls) == len(accepted) else "wrong_number"
-    return reason, Rungs(parsed=True, tools_exist=True, schema_ok=True, grounded=grounded, arguments_ok=same)
+    return reason, climbed._replace(arguments_ok=same)
 
 
 def _silent(calls: list[Call] | None, text: str) -> tuple[str, Rungs]:
@@ -167,225 +174,28 @@ def _silent(calls: list[Call] | None, text: str) -> tuple[str, Rungs]:
     return "no_call_wanted", Rungs(parsed=True, tools_exist=True, schema_ok=True, arguments_ok=True)
 
 
-def _task(reference: str) -> tuple[dict[str, Any], list[Call]] | None:
-    """Return the tools by name and the accepted calls, whose arguments are lists of accepted values."""
+def _task(reference: str) -> Task | None:
+    """Return what a reference asks for, or None where it is no task."""
     try:
-        content = as_object(orjson.loads(reference))
+        content = as_object(orjson.loads(reference)) or {}
     except orjson.JSONDecodeError:
         return None
-    functions, answers = as_list((content or {}).get("function")), as_list((content or {}).get("possible_answer"))
-    if functions is None or answers is None:
+    functions, answers = as_list(content.get("function")), as_list(content.get("possible_answer"))
+    simulation = read_simulation(content.get("simulation"))
+    if functions is None or (answers is None and simulation is None) or (simulation is None and "simulation" in content):
         return None
     tools = {
         str(tool["name"]): as_object(tool.get("parameters")) or {}
         for one in functions
         if (tool := as_object(one)) and "name" in tool
     }
+    if answers is None:
+        return Task(tools, None, simulation)
     accepted = [
         Call(str(name), as_object(arguments) or {}) for one in answers for name, arguments in (as_object(one) or {}).items()
     ]
-    return tools, accepted
+    return Task(tools, accepted, simulation)
 
 
 def _conversation(prompt: Prompt) -> str:
     return " ".join(message.content for message in prompt.messages).casefold()
-
-
-# --- reading calls
-
-
-def read_calls(text: str) -> list[Call | None] | None:
-    """Return the calls in a text, or None where it has none; a call that is one only in part is None in the list.
-
-    Read are JSON objects and lists (`{"name", "arguments"}`, OpenAI's `{"function": {…}}`, xLAM's lists), Hermes' tags, and
-    Python's `name(key=value)`, alone, in a list, or in a fence.
-    """
-    if len(text) > MAX_CHARACTERS:
-        return None
-    tagged = _HERMES.findall(text)
-    if tagged:
-        return [call for part in tagged for call in _from_text(part) or [None]]
-    fenced = _FENCED.findall(text)
-    for part in (text, *fenced[-1:]):
-        calls = _from_text(part.strip())
-        if calls is not None:
-            return calls[:MAX_CALLS]
-    return None
-
-
-def _from_text(text: str) -> list[Call | None] | None:
-    try:
-        content: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        return _from_python(text)
-    items = as_list(content)
-    if items is None:
-        return [_from_object(content)] if as_object(content) else None
-    return [_from_object(item) for item in items]
-
-
-def _from_object(content: Any) -> Call | None:
-    fields = as_object(content) or {}
-    fields = as_object(fields.get("function")) or fields
-    name = as_text(fields.get("name")) or as_text(fields.get("function")) or as_text(fields.get("tool_name"))
-    key = next((key for key in ("arguments", "parameters", "args", "input") if key in fields), "")
-    given: Any = fields.get(key, {})
-    if isinstance(given, str):
-        try:
-            given = orjson.loads(given)
-        except orjson.JSONDecodeError:
-            return None
-    arguments = as_object(given)
-    return None if name is None or arguments is None else Call(name, arguments)
-
-
-def _from_python(text: str) -> list[Call | None] | None:
-    """Return calls in Python's syntax, by `ast` alone."""
-    try:
-        body = ast.parse(text.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    nodes = [node for one in body for node in _call_nodes(one)]
-    return [_from_node(node) for node in nodes] if nodes and all(isinstance(one, ast.Expr) for one in body) else None
-
-
-def _call_nodes(statement: ast.stmt) -> Sequence[ast.expr]:
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    if isinstance(value, ast.List | ast.Tuple):
-        return value.elts
-    return [value] if isinstance(value, ast.Call) else []
-
-
-def _from_node(node: ast.expr) -> Call | None:
-    if not isinstance(node, ast.Call):
-        return None
-    try:
-        placed = tuple(ast.literal_eval(one) for one in node.args)
-        arguments = {str(one.arg): ast.literal_eval(one.value) for one in node.keywords if one.arg}
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return Call(ast.unparse(node.func), arguments, placed)
-
-
-# --- the rungs
-
-
-def fits_schema(call: Call, parameters: dict[str, Any]) -> bool:
-    """Whether arguments satisfy a tool's JSON Schema, in which no further argument is allowed."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-
-    schema = as_object(standard(parameters)) or {}
-    try:
-        validator: Any = Draft202012Validator({**schema, "type": "object", "additionalProperties": False})
-        return bool(validator.is_valid(call.arguments))
-    except SchemaError:
-        return False
-
-
-def with_names(call: Call, parameters: dict[str, Any]) -> Call:
-    """Return a call whose arguments without a name have those of the tool's parameters, in the schema's order."""
-    names = [name for name in as_object(parameters.get("properties")) or {} if name not in call.arguments]
-    extra = {f"#{place}": value for place, value in enumerate(call.placed[len(names) :])}
-    return Call(call.name, {**dict(zip(names, call.placed, strict=False)), **extra, **call.arguments})
-
-
-def standard(schema: Any) -> Any:
-    """Return a schema with the types of other dialects (`dict`, `float`, `tuple`, `any`) in JSON Schema's words."""
-    if (items := as_list(schema)) is not None:
-        return [standard(item) for item in items]
-    fields = as_object(schema)
-    if fields is None:
-        return schema
-    changed = {key: standard(value) if key != "default" else value for key, value in fields.items() if key != "pattern"}
-    kind = as_text(fields.get("type"))
-    if kind == "any":
-        del changed["type"]
-    elif kind is not None:
-        changed["type"] = _TYPES.get(kind.lower(), kind.lower())
-    return changed
-
-
-def is_grounded(call: Call, parameters: dict[str, Any], conversation: str) -> bool:
-    """Whether each plain value stands in the conversation, or in the tool's own schema (an enum, a default)."""
-    known = json.dumps(parameters, ensure_ascii=False, default=str).casefold()
-    return all(
-        str(value).casefold() in conversation or str(value).casefold() in known
-        for value in _plain_values(call.arguments)
-        if not isinstance(value, bool) and value is not None
-    )
-
-
-def _plain_values(value: Any) -> list[Any]:
-    if (fields := as_object(value)) is not None:
-        return [one for part in fields.values() for one in _plain_values(part)]
-    items = as_list(value)
-    return [value] if items is None else [one for part in items for one in _plain_values(part)]
-
-
-def _accepts(call: Call, accepted: Call) -> bool:
-    """Whether a call is one of the accepted ones: its tool, nothing missing, every value accepted."""
-    if call.name != accepted.name:
-        return False
-    for name, values in accepted.arguments.items():
-        options = as_list(values) if as_list(values) is not None else [values]
-        if name not in call.arguments:
-            if OPTIONAL not in (options or []):
-                return False
-        elif not any(accepts_value(call.arguments[name], option) for option in options or []):
-            return False
-    return all(name in accepted.arguments for name in call.arguments)
-
-
-def accepts_value(value: Any, option: Any) -> bool:
-    """Whether a value is an accepted one; inside objects the accepted side has lists of values.
-
-    Numbers are equal as numbers and never equal a text. Free text is compared without case, spacing and punctuation; what has
-    digits, slashes, underscores or an @ (ids, dates, paths, addresses) only without case and extra spaces.
-    """
-    if isinstance(value, bool) or isinstance(option, bool):
-        return value is option
-    if isinstance(value, int | float) and isinstance(option, int | float):
-        return value == option
-    if isinstance(value, str) and isinstance(option, str):
-        return _folded(value, option) == _folded(option, option)
-    fields, wanted = as_object(value), as_object(option)
-    if fields is not None and wanted is not None:
-        return _accepts_object(fields, wanted)
-    items, options = as_list(value), as_list(option)
-    if items is not None and options is not None:
-        return len(items) == len(options) and all(accepts_value(one, other) for one, other in zip(items, options, strict=True))
-    return value is None and option is None
-
-
-def _accepts_object(fields: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    for name, values in wanted.items():
-        options = as_list(values)
-        several = [values] if options is None else options
-        if name not in fields:
-            if OPTIONAL not in several:
-                return False
-        elif not any(accepts_value(fields[name], option) for option in several):
-            return False
-    return all(name in wanted for name in fields)
-
-
-def _folded(text: str, like: str) -> str:
-    plain = " ".join(text.split()).casefold()
-    return plain if _STRICT.search(like) else _PUNCTUATION.sub("", plain)
-
-
-def matched(table: Sequence[Sequence[bool]]) -> int:
-    """Return how many rows can be given a column of their own in which they are true."""
-    owner: dict[int, int] = {}
-
-    def place(row: int, seen: set[int]) -> bool:
-        for column, fits in enumerate(table[row]):
-            if fits and column not in seen:
-                seen.add(column)
-                if column not in owner or place(owner[column], seen):
-                    owner[column] = row
-                    return True
-        return False
-
-    return sum(place(row, set()) for row in range(len(table)))

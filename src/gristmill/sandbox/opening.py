@@ -7,9 +7,11 @@ a recipe may come from anywhere.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import InputError
+from gristmill.ids import content_id
 from gristmill.sandbox.probe import probe
 from gristmill.sandbox.runner import Runner
 from gristmill.sandbox.supervisor import Failed
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from gristmill.sandbox.probe import Probed
     from gristmill.sandbox.walls import Tier
 
+REMEMBERED = 2_000
+"""Jobs whose results are kept."""
 REMEDIES = (
     "In a container allow user namespaces (for Docker `--security-opt seccomp=unconfined`, or a profile with `unshare`); on "
     "Ubuntu 24.04 or later allow them for bwrap in AppArmor; `gristmill doctor` tries again."
@@ -35,6 +39,7 @@ class Sandbox:
         self._lock = asyncio.Lock()
         self._runner: Runner | None = None
         self.probed: Probed | None = None
+        self._remembered: OrderedDict[str, asyncio.Task[dict[str, Any]]] = OrderedDict()
 
     @property
     def tier(self) -> str:
@@ -54,14 +59,22 @@ class Sandbox:
         return self.probed
 
     async def run(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one job.
+        """Run one job; one with `remember: true`, such as a reference's solution, runs once for all who ask.
 
         Raises:
             InputError: where no walls hold that the person accepts.
         """
         await self.open()
         assert self._runner is not None
-        return await self._runner.run(job)
+        if not job.get("remember"):
+            return await self._runner.run(job)
+        key = content_id("job", dict(job))
+        if key not in self._remembered:
+            self._remembered[key] = asyncio.create_task(self._runner.run(job))
+        self._remembered.move_to_end(key)
+        if len(self._remembered) > REMEMBERED and self._remembered[next(iter(self._remembered))].done():
+            self._remembered.popitem(last=False)
+        return await asyncio.shield(self._remembered[key])
 
 
 async def tried(accept: Tier) -> Probed:

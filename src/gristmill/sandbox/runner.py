@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from gristmill.plain import as_list, as_object
 from gristmill.sandbox.supervisor import Failed, Limits, Program, started
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from gristmill.sandbox.walls import Tier
 
@@ -29,18 +30,23 @@ class Runner:
 
     def __init__(self, tier: Tier, size: int | None = None) -> None:
         self.tier: Tier = tier
-        self._free = asyncio.Semaphore(size or max(1, os.cpu_count() or 1))
+        self._size = size or max(1, os.cpu_count() or 1)
+        self._free = asyncio.Semaphore(self._size)
+        self._only = asyncio.Lock()
+        self._live = 0
+        self._begun = 0
 
     async def run(self, job: Mapping[str, Any]) -> Result:
         """Run one job: `{mode, code, …}` with `calls` (function), `inputs` (stdio) or `tests` (referee).
 
         Returns:
             `results`, one for each call or input: `{value}`, `{code, out, whole}` or `{failed, detail}`; for a referee `referee`;
-            besides `tier`, `wall_s`, `peak_bytes` and the last of what was printed.
+            besides `tier`, `wall_s`, `slowest_s` (the longest answer), `peak_bytes`, the last of what was printed, and `alone`:
+            whether no other job ran meanwhile, which a job can ask for (`alone: true`).
         """
         limits = Limits(**{key: value for key, value in (as_object(job.get("limits")) or {}).items() if key in Limits._fields})
-        async with self._free:
-            began = time.monotonic()
+        async with self._places(self._size if job.get("alone") else 1):
+            shared, number, began = self._live > 1, self._begun, time.monotonic()
             async with started(self.tier, limits) as program:
                 results = await _results(program, job, self.tier, limits)
                 wall_s = time.monotonic() - began
@@ -48,9 +54,26 @@ class Runner:
                 **results,
                 "tier": self.tier,
                 "wall_s": round(wall_s, 3),
+                "slowest_s": round(program.slowest_s, 4),
                 "peak_bytes": program.peak_bytes,
                 "printed": program.output[-500:].decode(errors="replace"),
+                "alone": not shared and self._begun == number,
             }
+
+    @asynccontextmanager
+    async def _places(self, count: int) -> AsyncGenerator[None]:
+        """Take so many places; whoever wants several waits for them one after the other, and nobody else does meanwhile."""
+        async with self._only:
+            for _ in range(count):
+                await self._free.acquire()
+        self._live += 1
+        self._begun += 1
+        try:
+            yield
+        finally:
+            self._live -= 1
+            for _ in range(count):
+                self._free.release()
 
 
 async def _results(program: Program, job: Mapping[str, Any], tier: Tier, limits: Limits) -> Result:

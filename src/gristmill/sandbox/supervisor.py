@@ -84,6 +84,8 @@ class Program:
         self.limits = limits
         self._ends = 0.0
         self._count = 0
+        self.slowest_s = 0.0
+        """The longest that it took for one answer."""
         self.peak_bytes = 0
         self.output = b""
         """The last of what it wrote to its standard output and error."""
@@ -216,7 +218,9 @@ class Program:
         return content
 
     async def _answer(self, number: int, limit_s: float) -> dict[str, Any]:
+        began = time.monotonic()
         content = await self.receive(limit_s)
+        self.slowest_s = max(self.slowest_s, time.monotonic() - began) if number >= 0 else 0.0
         if content.get("i") != number:
             raise Failed("protocol", "a frame that answers nothing")
         if "error" in content:

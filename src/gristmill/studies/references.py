@@ -17,13 +17,16 @@ from gristmill.records import Sample
 from gristmill.studies.grading import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from gristmill.engine.planning import Chosen, Plan
     from gristmill.records import Prompt, Verdict
 
 MOST = 1_000
 """Prompts that are looked at, the first ones of the sources."""
+MOST_EXAMINED = 50
+"""Of those, whose references are looked at more closely, where their grader can."""
+SIDE_BY_SIDE = 16
 MOST_PLACES = 5
 NOTHING = ("", "I do not know.")
 """Answers that must not pass."""
@@ -35,7 +38,7 @@ class Finding(NamedTuple):
     grader: str
     problem: str
     """`rejected`: the grader does not pass the reference itself. `passes_nothing`: it passes an answer that says nothing.
-    `no_reference`: there is none."""
+    `no_reference`: there is none. `weak`: what it asks for is not enough to tell right from wrong."""
     reason: str
     """What the grader says."""
     prompts: int
@@ -66,10 +69,17 @@ async def _check(plan: Plan, graders: list[Chosen], most: int) -> Checked:
     places: dict[tuple[str, str, str], list[str]] = {}
     prompts = 0
     try:
-        for place, prompt in islice(_prompts(plan), most):
-            prompts += 1
-            for chosen in graders:
-                async for problem, reason in _problems(chosen, prompt, machine):
+        for several in _batched(islice(_prompts(plan), most), SIDE_BY_SIDE):
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(_problems(chosen, prompt, machine, closely=prompts + number < MOST_EXAMINED))
+                    for number, (_, prompt) in enumerate(several)
+                    for chosen in graders
+                ]
+            prompts += len(several)
+            each = ((place, prompt, chosen) for place, prompt in several for chosen in graders)
+            for task, (place, prompt, chosen) in zip(tasks, each, strict=True):
+                for problem, reason in task.result():
                     key = (chosen.plugin.identity, problem, reason)
                     counts[key] += 1
                     if len(places.setdefault(key, [])) < MOST_PLACES:
@@ -87,18 +97,26 @@ def _prompts(plan: Plan) -> Iterator[tuple[str, Prompt]]:
                 yield row.place, row.prompt
 
 
-async def _problems(chosen: Chosen, prompt: Prompt, machine: Machine) -> AsyncIterator[tuple[str, str]]:
+async def _problems(chosen: Chosen, prompt: Prompt, machine: Machine, *, closely: bool) -> list[tuple[str, str]]:
     if prompt.reference is None:
-        yield "no_reference", "no_reference"
-        return
+        return [("no_reference", "no_reference")]
+    found: list[tuple[str, str]] = []
     proof: Callable[[str, Any], str | None] = chosen.plugin.traits["proof"]
     right = proof(prompt.reference, chosen.options)
     if right is not None and (verdict := await _said(chosen, prompt, right, machine)).passed is not True:
-        yield "rejected", verdict.reason
-    for nothing in NOTHING:
-        if (await _said(chosen, prompt, nothing, machine)).passed:
-            yield "passes_nothing", repr(nothing)
-            return
+        found.append(("rejected", verdict.reason))
+    passing = [nothing for nothing in NOTHING if (await _said(chosen, prompt, nothing, machine)).passed]
+    found += [("passes_nothing", repr(nothing)) for nothing in passing[:1]]
+    if closely and not found and (examine := chosen.plugin.traits["examine"]) is not None:
+        weak: str | None = await examine(prompt, chosen.options, machine)
+        found += [("weak", weak)] if weak else []
+    return found
+
+
+def _batched(items: Iterator[tuple[str, Prompt]], size: int) -> Iterator[list[tuple[str, Prompt]]]:
+    """Yield items so many at a time."""
+    while several := list(islice(items, size)):
+        yield several
 
 
 async def _said(chosen: Chosen, prompt: Prompt, answer: str, machine: Any) -> Verdict:

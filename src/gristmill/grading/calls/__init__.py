@@ -1,0 +1,1 @@
+"""What grading tool calls is made of: calls in texts, tools' schemas, accepted values, a simulated world."""

@@ -1,0 +1,51 @@
+"""Tasks as jobs of the sandbox: code and what to do with it, and nothing of what would be right."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from typing import TYPE_CHECKING, Any
+
+from gristmill.values import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gristmill.grading.programs.tasks import Task
+
+
+def job_of(task: Task, code: str, limits: Mapping[str, float]) -> dict[str, Any]:
+    """Return the job that puts code to a task's tests."""
+    job: dict[str, Any] = {"mode": task.mode, "code": code, "limits": dict(limits)}
+    if task.mode == "stdio":
+        return {**job, "inputs": [stdin for stdin, _ in task.cases]}
+    if task.mode == "referee":
+        names, check = _stubs(task)
+        return {**job, "entry_point": task.entry_point, "tests": task.program, "names": names, "check": check}
+    calls = [[test.name, encode(test.arguments), encode(test.keywords)] for test in task.tests]
+    return {**job, "entry_point": task.entry_point, "calls": calls}
+
+
+def _stubs(task: Task) -> tuple[list[str], bool]:
+    """Return the functions that a referee's tests call and do not define, and whether they wait to be called as `check`."""
+    try:
+        tree = ast.parse(task.program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return [task.entry_point], False
+    nodes = list(ast.walk(tree))
+    bound = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    bound |= {
+        (alias.asname or alias.name).split(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    bound |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    top = {
+        node.value.func.id
+        for node in tree.body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
+    }
+    stubs = {task.entry_point, *(name for name in called - bound if not hasattr(builtins, name))}
+    return sorted(stubs), "check" in bound and not top
