@@ -151,8 +151,8 @@ class CodeRunner(Protocol):
     """Runs programs of models within walls."""
 
     @property
-    def tier(self) -> str:
-        """Which walls were seen to hold: `strong` or `weak`."""
+    def observed(self) -> dict[str, Any] | None:
+        """Which walls were seen to hold (`tier`), how many programs ran in them and how many a second; None before the first."""
         ...
 
     async def run(self, job: Mapping[str, Any]) -> dict[str, Any]:

@@ -293,7 +293,7 @@ def items(name: str) -> list[tuple[str, str, dict[str, Any], str, bool]]:
         ("humaneval codegen", 0.06),
         ("mbpp gpt-4", 0.5),
         ("mbpp references", 0.4),
-        ("cruxeval inputs", 0.1),
+        ("cruxeval inputs", 0.05),
     ],
 )
 def test_recorded_code_agrees_with_its_labels(name: str, share: float) -> None:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Generator
@@ -167,9 +168,9 @@ def baited(folder: Path) -> Generator[dict[str, str]]:
                         return
 
         ended = threading.Event()
-        thread = threading.Thread(target=listen)
-        thread.start()
+        thread = threading.Thread(target=listen, daemon=True)
         victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+        thread.start()
         try:
             yield {
                 "@@DIR@@": str(folder),
@@ -225,11 +226,43 @@ def test_hostile_programs(tmp_path: Path, tier: Any, monkeypatch: pytest.MonkeyP
     assert not left_behind()
 
 
+ORDINARY = 65534
+
+
+@pytest.mark.shared_data
+def test_hostile_programs_of_an_ordinary_user(tmp_path: Path) -> None:
+    """Limits of processes, and who may build walls, differ between root and everybody else."""
+    corpus()
+    if os.geteuid() != 0:
+        pytest.skip("this is an ordinary user already")
+    root = Path(__file__).resolve().parents[2]
+    paths = os.pathsep.join([str(root / "src"), *(path for path in sys.path if path.endswith("-packages"))])
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    drop = ["setpriv", "--reuid", str(ORDINARY), "--regid", str(ORDINARY), "--clear-groups"]
+    pythons = [sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"]
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*drop, *command], check=False, cwd=root, env=environment, capture_output=True, text=True)
+
+    needed = "import subprocess, sys, gristmill, pytest; subprocess.run([sys.executable, '-c', ''], check=True)"
+    python = next((one for one in pythons if Path(one).exists() and run(one, "-c", needed).returncode == 0), None)
+    if python is None:
+        pytest.skip("an ordinary user may not run this Python, or read this folder")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, ORDINARY, ORDINARY)
+        options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--rootdir", str(root), "--basetemp", f"{folder}/t"]
+        test = f"{__file__}::{test_hostile_programs.__name__}[strong]"
+        done = run(python, "-m", "pytest", *options, test)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "1 passed" in done.stdout
+
+
 def left_behind() -> list[int]:
     """Return the programs that this process started, and those that nobody does any more: not those of tests beside it."""
     programs = [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/cmdline") if b"def serve_function" in _bytes(one)]
     lines = [(pid, _above(pid)) for pid in programs]
-    return [pid for pid, above in lines if above and (os.getpid() in above or os.getppid() not in above)]
+    ours = {*_above(os.getpid())} - {1}
+    return [pid for pid, above in lines if above and (os.getpid() in above or not ours & {*above})]
 
 
 def _above(pid: int) -> list[int]:

@@ -56,9 +56,15 @@ def _facts(content: dict[str, Any]) -> list[str]:
         + (f", reused {calls['reused']:,}" if calls["reused"] else "")
         + (f", in flight at a crash {calls['in_flight_at_crash']:,}" if calls["in_flight_at_crash"] else ""),
         f"cost {cost}" + (f" (${per_row:.5f} per accepted row)" if per_row else "") + f", {spent}",
-        *([f"code of models ran in {content['sandbox']} walls"] if content["sandbox"] else []),
+        *([walls(content["sandbox"])] if content["sandbox"] else []),
         *(f"graded by {safe(grader)}" for grader in content["graders"] if " by " in grader),
     ]
+
+
+def walls(sandbox: dict[str, Any]) -> str:
+    """Return in what walls code of models ran, and how much of it."""
+    pace = f", {sandbox['per_s']:,.0f} a second" if sandbox["per_s"] else ""
+    return f"code of models ran in {sandbox['tier']} walls: {sandbox['programs']:,} programs{pace}"
 
 
 def next_command(content: dict[str, Any], recipe: str) -> str:

@@ -106,7 +106,7 @@ def summarise(
         "models": {model: found.plain() for model, found in _models(ledger).items()},
         "funnel": [stage.plain() for stage in finished.stages],
         "graders": [marker.words for marker in work.panel.markers],
-        "sandbox": door.sandbox.tier or None,
+        "sandbox": door.sandbox.observed,
         "exports": {name: str(folder.export / name / f"train.{_suffixes(plan)[name]}") for name in sorted(finished.rows)},
         "export_rows": finished.rows,
         "tables": str(folder.tables),

@@ -118,9 +118,17 @@ def _settings(recipe: Recipe, manifest: dict[str, Any]) -> Settings:
         template=manifest["template"],
         answer_format=recipe.prompt.answer_format,
         graders=tuple(manifest["graders"]),
+        sandbox=_walls(manifest.get("sandbox")),
         sampling="; ".join([rule, *(f"{name} {value}" for name, value in sent.items())]),
         selection=", ".join(selection) or "everything accepted",
         seed=recipe.seed,
         exports=tuple(choice.name for choice in recipe.export),
         teachers=tuple(f"{role}: {label}" for role, label in manifest["teachers"].items()),
     )
+
+
+def _walls(sandbox: dict[str, Any] | None) -> str | None:
+    if not sandbox:
+        return None
+    pace = f", {sandbox['per_s']:,.0f} a second" if sandbox["per_s"] else ""
+    return f"{sandbox['tier']} walls, {sandbox['programs']:,} programs{pace}"

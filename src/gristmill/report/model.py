@@ -31,6 +31,8 @@ class Settings(Frozen):
     template: str
     answer_format: str | None
     graders: tuple[str, ...]
+    sandbox: str | None
+    """In what walls code of models ran, and how much of it; None where none did."""
     sampling: str
     selection: str
     seed: int

@@ -42,9 +42,10 @@ class Sandbox:
         self._remembered: OrderedDict[str, asyncio.Task[dict[str, Any]]] = OrderedDict()
 
     @property
-    def tier(self) -> str:
-        """Return the tier that was seen; empty before it is open."""
-        return self._runner.tier if self._runner else ""
+    def observed(self) -> dict[str, Any] | None:
+        """Return the tier that was seen, how many programs ran and how many a second; None before it is open."""
+        runner = self._runner
+        return None if runner is None else {"tier": runner.tier, "programs": runner.programs, "per_s": runner.per_s}
 
     async def open(self) -> Probed:
         """Try the walls and take the best that hold.

@@ -33,8 +33,18 @@ class Runner:
         self._size = size or max(1, os.cpu_count() or 1)
         self._free = asyncio.Semaphore(self._size)
         self._only = asyncio.Lock()
+        self.programs = 0
+        """Jobs that are done."""
         self._live = 0
         self._begun = 0
+        self._busy_s = 0.0
+        """How long at least one job ran."""
+        self._busy_since = 0.0
+
+    @property
+    def per_s(self) -> float | None:
+        """Return how many jobs a second were done while there were any."""
+        return round(self.programs / self._busy_s, 1) if self._busy_s else None
 
     async def run(self, job: Mapping[str, Any]) -> Result:
         """Run one job: `{mode, code, …}` with `calls` (function), `inputs` (stdio) or `tests` (referee).
@@ -68,10 +78,15 @@ class Runner:
                 await self._free.acquire()
         self._live += 1
         self._begun += 1
+        if self._live == 1:
+            self._busy_since = time.monotonic()
         try:
             yield
         finally:
             self._live -= 1
+            self.programs += 1
+            if not self._live:
+                self._busy_s += time.monotonic() - self._busy_since
             for _ in range(count):
                 self._free.release()
 
