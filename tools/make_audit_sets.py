@@ -1,11 +1,13 @@
 """Make the labelled sets that ship for `gristmill audit`: `python tools/make_audit_sets.py DATA`.
 
-DATA is a folder with the public sets that `NOTICE` names: GSM8K with recorded model solutions, and self-instruct's seed tasks.
+DATA is a folder with the public sets that `NOTICE` names: GSM8K with recorded model solutions, self-instruct's seed tasks,
+HumanEval with recorded code of CodeGen, and BFCL with planted calls.
 What is planted is labelled by how it was made, and `source` says so.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import sys
@@ -17,6 +19,9 @@ from gristmill.files.writing import write_jsonl
 
 TARGET = Path(__file__).resolve().parent.parent / "src/gristmill/assets/audit"
 PROBLEMS = 100
+CODE_TASKS = 24
+CODE_EACH = 4
+CALL_TASKS = 60
 HUMAN = 80
 REFUSALS = (
     "I'm sorry, but I can't {task}.",
@@ -103,7 +108,8 @@ LITERALS: tuple[tuple[str, str, bool], ...] = (
 
 def rows_of(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a JSONL file."""
-    for line in path.read_bytes().split(b"\n"):
+    data = path.read_bytes()
+    for line in (gzip.decompress(data) if path.suffix == ".gz" else data).split(b"\n"):
         if line:
             yield json.loads(line)
 
@@ -152,6 +158,57 @@ def people(data: Path, rng: random.Random) -> list[tuple[str, str]]:
     return texts + [(text, "self-instruct seed tasks, Apache-2.0") for text in seeds if len(text) > 20][:HUMAN]
 
 
+def code(data: Path) -> list[dict[str, Any]]:
+    """Return HumanEval tasks with recorded programs, of each task as many right as wrong ones, as far as there are."""
+    tasks = {row["task_id"]: row for row in rows_of(data / "humaneval/humaneval.jsonl")}
+    found: list[dict[str, Any]] = []
+    for row in rows_of(data / "recorded-code/humaneval_codegen16b_25x.jsonl.gz"):
+        both = [(text, label) for text, label in zip(row["completions"], row["labels"], strict=True) if text.strip()]
+        half = CODE_EACH // 2
+        chosen = [pair for pair in both if pair[1]][:half] + [pair for pair in both if not pair[1]][:half]
+        if len(chosen) < CODE_EACH or len(found) == CODE_TASKS:
+            continue
+        task = tasks[row["task_id"]]
+        found.append(
+            {
+                "options": {},
+                "question": task["prompt"],
+                "reference": {key: task[key] for key in ("entry_point", "test", "canonical_solution")},
+                "outputs": [text for text, _ in chosen],
+                "labels": [label for _, label in chosen],
+                "source": "HumanEval, OpenAI, MIT; programs of CodeGen 16B from microsoft/CodeT, MIT; labels by its tests",
+            }
+        )
+    return found
+
+
+def calls(data: Path) -> list[dict[str, Any]]:
+    """Return BFCL tasks with planted calls, right and wrong ones."""
+    answers = {
+        row["id"]: row["possible_answer"]
+        for name in ("simple_python", "multiple", "parallel", "irrelevance")
+        for row in rows_of(data / f"tool-use/bfcl_{name}.jsonl")
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows_of(data / "tool-use/bfcl_planted_calls.jsonl.gz"):
+        if row["bfcl_id"] not in found and len(found) == CALL_TASKS:
+            continue
+        kept = found.setdefault(
+            row["bfcl_id"],
+            {
+                "options": {},
+                "question": str(row["question"]),
+                "reference": {"function": row["function"], "possible_answer": answers[row["bfcl_id"]]},
+                "outputs": [],
+                "labels": [],
+                "source": "BFCL, Apache-2.0; calls planted",
+            },
+        )
+        kept["outputs"].append(json.dumps(row["call"]))
+        kept["labels"].append(row["label"])
+    return list(found.values())
+
+
 def text_set(human: list[tuple[str, str]], bad: list[str], options: dict[str, Any]) -> list[dict[str, Any]]:
     """Return human texts, which are to pass, and planted ones, which are not."""
     good = [{"options": options, "outputs": [text], "labels": [True], "source": source} for text, source in human]
@@ -169,6 +226,8 @@ def main() -> None:
         "math": math(data),
         "math-kinds": planted(ANSWERS),
         "literal": planted(LITERALS),
+        "code": code(data),
+        "tool_call": calls(data),
         "refusal": text_set(human, refusals, {}),
         "meta_talk": text_set(human, chat, {}),
         "repetition": text_set(human, loops, {}),

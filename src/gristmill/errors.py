@@ -3,6 +3,7 @@
 ```
 GristmillError            .fix: what to do next · .exit_code: what the shell sees
 ├── InputError       2    the user's input: recipe, data, flags
+│   ├── NoSandbox         no walls hold here that the person accepts
 │   ├── RecipeError       carries file, line and column
 │   └── SourceError       a data file that cannot be read at all
 ├── NothingAccepted  5    every sample was tried and none passed
@@ -34,6 +35,10 @@ class InputError(GristmillError):
     """The user's input cannot be used as it is."""
 
     exit_code = 2
+
+
+class NoSandbox(InputError):
+    """Code of models is to run, and no walls hold here that the person accepts."""
 
 
 class RecipeError(InputError):

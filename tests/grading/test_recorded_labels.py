@@ -1,7 +1,7 @@
 """Answer graders against labels that others recorded for the same completions.
 
 The data are too large for the repository; where the folder `shared/data` is absent the test says so. A label is evidence, not
-truth: every disagreement is listed with its place, and `docs/answers.md` says who is right.
+truth: every disagreement is listed with its place, and `docs/grading.md` says who is right.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from gristmill.records import Prompt, Sample, Verdict
 from gristmill.sandbox import opening
 from gristmill.sandbox.opening import Sandbox
 from gristmill.sandbox.probe import probe
+from tests.cli.commands import SCRIPT
 from tests.sandbox.walls_here import called, calls, needs_bubblewrap
 
 pytestmark = needs_bubblewrap
@@ -129,6 +131,17 @@ def test_without_bubblewrap_the_next_tier_is_taken_and_said(monkeypatch: pytest.
         asyncio.run(opening.tried("strong"))
     assert "apt install bubblewrap" in refused.value.fix
     assert "--sandbox weak" in refused.value.fix
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the denying filter is written for x86-64")
+def test_where_no_namespaces_can_be_made_the_middle_tier_holds() -> None:
+    """As in a container under Docker's default filter, with bubblewrap installed."""
+    command = [sys.executable, "-m", "tests.sandbox.no_namespaces", str(SCRIPT), "doctor"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[2])
+    line = next(line for line in done.stdout.splitlines() if " sandbox " in line)
+    assert "medium: 13 of 13 attacks failed; not strong: it does not start" in line
+    assert "namespace" in line
+    assert "In a container allow user namespaces" in done.stdout
 
 
 def test_weak_walls_only_where_the_person_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from gristmill.grading.answers.extraction import extract, present
 from gristmill.studies.references import check_references
 from tests.cli.commands import inside
 from tests.runs import recipe
+from tests.sandbox.walls_here import needs_bubblewrap
 
 FORMATS = ["auto", "boxed", "hash", "line:A:", "json:answer", "tag:answer", "literal"]
 
@@ -48,3 +49,23 @@ def test_good_references_are_said_to_be(tmp_path: Path) -> None:
     assert "all pass, and an answer that says nothing passes none" in done.out
     found = json.loads(inside(tmp_path, "check", str(path), "--json").out)
     assert found["references"] == {"prompts": 3, "findings": []}
+
+
+@needs_bubblewrap
+def test_tests_that_notice_little_are_named(tmp_path: Path) -> None:
+    """Mutants of a reference's solution, and programs that do nothing, are put to its tests."""
+    solution = "def top(a):\n    return max(a)\n"
+    tasks = [
+        {"entry_point": "top", "tests": ["assert top([1, 3, 2]) == 3", "assert top([-1]) == -1"], "solution": solution},
+        {"entry_point": "top", "test_code": "def check(c):\n    c([1])\n", "solution": solution},
+        {"entry_point": "top", "tests": ["assert top([1, 3, 2]) == 2"], "solution": solution},
+    ]
+    path = recipe(tmp_path, grade="code", prompts=1)
+    rows = [{"prompt": f"Write top, {number}.", "reference": json.dumps(task)} for number, task in enumerate(tasks)]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = {one.problem: one for one in check_references(api.plan(api.load(path))).findings}
+    assert found["weak"].places[0].startswith("prompts.jsonl:2")
+    assert "programs that do nothing pass" in found["weak"].reason
+    assert (found["rejected"].prompts, found["rejected"].reason) == (1, "fail")
+    assert set(found) == {"weak", "rejected"}
+    assert "1 have weak tests" in inside(tmp_path, "check", "recipe.yaml").out

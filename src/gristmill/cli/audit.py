@@ -41,7 +41,7 @@ def audit_command(path: str | None, fields: Fields, flags: AuditFlags, *, as_jso
         _calibrate(path, fields, flags, reporter)
         return
     if path is None:
-        audits = audit_shipped(flags.grader)
+        audits = audit_shipped(flags.grader, reporter.say)
     else:
         grader = flags.grader or "math"
         audits = [audit_file(Path(path), chosen_grader(grader, flags.options, flags.sandbox), fields)]

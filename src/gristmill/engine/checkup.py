@@ -26,8 +26,7 @@ from gristmill.errors import GristmillError
 from gristmill.files.querying import querying
 from gristmill.files.writing import write_parquet
 from gristmill.ports import TeacherFault
-from gristmill.sandbox.opening import tried
-from gristmill.sandbox.walls import INSTALL
+from gristmill.sandbox.opening import remedy, tried
 from gristmill.store.place import NETWORK_DISKS, disk_kind, reserve_bytes, writable
 from gristmill.teachers.addresses import BUILTIN, PROVIDERS, shipped_models
 
@@ -241,7 +240,7 @@ def _sandbox() -> Check:
         return Check("sandbox", "warning", str(error), error.fix)
     found = f"{seen.tier}: {len(seen.checks)} of {len(seen.checks)} attacks failed"
     return (
-        Check("sandbox", "warning", f"{found}; not {'; '.join(seen.better)}", INSTALL)
+        Check("sandbox", "warning", f"{found}; not {'; '.join(seen.better)}", remedy(seen.better))
         if seen.better
         else Check("sandbox", "ok", found)
     )

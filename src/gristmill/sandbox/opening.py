@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from gristmill.errors import InputError
+from gristmill.errors import NoSandbox
 from gristmill.ids import content_id
 from gristmill.sandbox.probe import probe
 from gristmill.sandbox.runner import Runner
@@ -18,7 +18,7 @@ from gristmill.sandbox.supervisor import Failed
 from gristmill.sandbox.walls import INSTALL, TIERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gristmill.sandbox.probe import Probed
     from gristmill.sandbox.walls import Tier
@@ -51,7 +51,7 @@ class Sandbox:
         """Try the walls and take the best that hold.
 
         Raises:
-            InputError: where none hold that the person accepts.
+            NoSandbox: where none hold that the person accepts.
         """
         async with self._lock:
             if self.probed is None:
@@ -63,7 +63,7 @@ class Sandbox:
         """Run one job; one with `remember: true`, such as a reference's solution, runs once for all who ask.
 
         Raises:
-            InputError: where no walls hold that the person accepts.
+            NoSandbox: where no walls hold that the person accepts.
         """
         await self.open()
         assert self._runner is not None
@@ -82,7 +82,7 @@ async def tried(accept: Tier) -> Probed:
     """Return what was seen of the best walls that the person accepts, trying each tier from the strongest on.
 
     Raises:
-        InputError: where none of them holds.
+        NoSandbox: where none of them holds.
     """
     whys: list[str] = []
     for tier in TIERS[: TIERS.index(accept) + 1]:
@@ -97,8 +97,12 @@ async def tried(accept: Tier) -> Probed:
         if seen.tier == tier:
             return seen._replace(better=tuple(whys))
         whys.append(f"{tier}: did not hold ({', '.join(seen.broken)})")
-    remedy = INSTALL if "bubblewrap is not installed" in whys[0] else REMEDIES
-    raise InputError(
+    raise NoSandbox(
         f"no sandbox holds here, and code of models does not run without: {'; '.join(whys)}",
-        fix=f"{remedy} Without walls: `--sandbox weak`.",
+        fix=f"{remedy(whys)} Without walls: `--sandbox weak`.",
     )
+
+
+def remedy(whys: Sequence[str]) -> str:
+    """Return what would make better walls hold, by why they do not."""
+    return INSTALL if "bubblewrap is not installed" in whys[0] else REMEDIES

@@ -84,6 +84,7 @@ class Program:
         self.limits = limits
         self._ends = 0.0
         self._count = 0
+        self._began = False
         self.slowest_s = 0.0
         """The longest that it took for one answer."""
         self.peak_bytes = 0
@@ -153,6 +154,7 @@ class Program:
             "RLIMIT_NOFILE": 256,
             "RLIMIT_CPU": int(self.limits.total_s) + 2,
         }
+        self._began = True
         self._put({**job, "limits": limits})
         self._ends = time.monotonic() + self.limits.total_s
 
@@ -234,6 +236,9 @@ class Program:
             return self._why
         number = -code if code < 0 else code - 128 if code > 128 else 0
         name = f"signal {number}" if number else f"exit code {code}"
+        if not self._count and not self._began:  # nothing of the candidate's ran: the words are those of the walls
+            await asyncio.wait([self._listening], timeout=ENDED_WITHIN_S)
+            name += "".join(f": {line}" for line in self.output.decode(errors="replace").splitlines()[:1])
         return Failed("timeout" if number == signal.SIGXCPU else "crash", f"it ended by {name}")
 
     def send(self, content: Mapping[str, Any]) -> None:
