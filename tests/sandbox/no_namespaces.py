@@ -1,7 +1,7 @@
 """Run a command where no namespaces can be made, as in a container under Docker's default filter.
 
-`python -m tests.sandbox.no_namespaces COMMAND …`: `unshare`, `mount` and a `clone` into namespaces are denied, and `clone3` is not
-there, so that the C library falls back to `clone`.
+`python -m tests.sandbox.no_namespaces COMMAND …`: `unshare`, `mount` and a `clone` into namespaces are denied, and `clone3` is
+not there, so that the C library falls back to `clone`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The code never sees what is expected. Tests of the form `assert f(literals) == l
 sandbox gets the arguments and gives back a value, and the comparison is made here. Tests that are a program (HumanEval's
 `check`, loops, tolerances) run in walls of their own, as a referee whose calls are relayed. Passing is passing every test;
 partial credit is a score and never a pass. What passes is run again in another order with other hashes: code that then fails
-is `flaky`, and no verdict. What was too slow while others ran is run once more, alone and with twice the time.
+is `flaky`, and no verdict. What was too slow and had to wait for a core is run once more, alone and with twice the time.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CodeOptions(Frozen):
     memory_mb: int = Field(default=1024, ge=64)
     """For all processes of one sample."""
     rerun: bool = True
-    """Whether what passes is run again in another order, and what was too slow beside others again alone."""
+    """Whether what passes is run again in another order, and what had no core and was too slow again alone."""
     take: Literal["last", "first", "whole"] = "last"
     """Which fenced block is the code, where there is one; `whole` takes the text as it is."""
     min_kill_rate: float | None = Field(default=None, ge=0, le=1)
@@ -102,7 +102,7 @@ async def _tested(prompt: Prompt, task: Task, code: str, limits: Limits, options
     alone: dict[str, Any] = {}
     result = await session.run_code(job_of(task, code, limits))
     outcome = judged(task, result)
-    if options.rerun and outcome.verdict == "timeout" and not result["alone"]:
+    if options.rerun and outcome.verdict == "timeout" and result["starved"]:
         alone, limits = {"alone": True}, _doubled(limits)
         result = await session.run_code({**job_of(task, code, limits), **alone})
         outcome = judged(task, result)

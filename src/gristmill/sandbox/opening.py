@@ -34,8 +34,9 @@ REMEDIES = (
 class Sandbox:
     """Runs programs once its walls have been tried; implements `ports.CodeRunner`."""
 
-    def __init__(self, accept: Tier = "medium") -> None:
+    def __init__(self, accept: Tier = "medium", size: int | None = None) -> None:
         self._accept: Tier = accept
+        self._size = size
         self._lock = asyncio.Lock()
         self._runner: Runner | None = None
         self.probed: Probed | None = None
@@ -56,7 +57,7 @@ class Sandbox:
         async with self._lock:
             if self.probed is None:
                 self.probed = await tried(self._accept)
-                self._runner = Runner(self.probed.tier)
+                self._runner = Runner(self.probed.tier, self._size)
         return self.probed
 
     async def run(self, job: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Result = dict[str, Any]
 OUTPUT_BYTES = 1024**2
+STARVED = 0.2
 
 
 class Runner:
@@ -36,7 +37,6 @@ class Runner:
         self.programs = 0
         """Jobs that are done."""
         self._live = 0
-        self._begun = 0
         self._busy_s = 0.0
         """How long at least one job ran."""
         self._busy_since = 0.0
@@ -51,12 +51,12 @@ class Runner:
 
         Returns:
             `results`, one for each call or input: `{value}`, `{code, out, whole}` or `{failed, detail}`; for a referee `referee`;
-            besides `tier`, `wall_s`, `slowest_s` (the longest answer), `peak_bytes`, the last of what was printed, and `alone`:
-            whether no other job ran meanwhile, which a job can ask for (`alone: true`).
+            besides `tier`, `wall_s`, `slowest_s` (the longest answer), `peak_bytes`, the last of what was printed, and
+            `starved`: whether it waited for a core for a fifth of the time or more. A job may ask to run `alone`.
         """
         limits = Limits(**{key: value for key, value in (as_object(job.get("limits")) or {}).items() if key in Limits._fields})
         async with self._places(self._size if job.get("alone") else 1):
-            shared, number, began = self._live > 1, self._begun, time.monotonic()
+            began = time.monotonic()
             async with started(self.tier, limits) as program:
                 results = await _results(program, job, self.tier, limits)
                 wall_s = time.monotonic() - began
@@ -67,7 +67,7 @@ class Runner:
                 "slowest_s": round(program.slowest_s, 4),
                 "peak_bytes": program.peak_bytes,
                 "printed": program.output[-500:].decode(errors="replace"),
-                "alone": not shared and self._begun == number,
+                "starved": not job.get("alone") and program.waited_s >= STARVED * wall_s,
             }
 
     @asynccontextmanager
@@ -77,7 +77,6 @@ class Runner:
             for _ in range(count):
                 await self._free.acquire()
         self._live += 1
-        self._begun += 1
         if self._live == 1:
             self._busy_since = time.monotonic()
         try:

@@ -88,6 +88,8 @@ class Program:
         self.slowest_s = 0.0
         """The longest that it took for one answer."""
         self.peak_bytes = 0
+        self.waited_s = 0.0
+        """How long its threads were ready to run and had no core, all together, as far as it was seen."""
         self.output = b""
         """The last of what it wrote to its standard output and error."""
         self._written = 0
@@ -117,8 +119,8 @@ class Program:
     async def _watch(self) -> None:
         """Look at the memory of the whole family; too much ends it."""
         while True:
-            used = _family_bytes(self._process.pid)
-            self.peak_bytes = max(self.peak_bytes, used)
+            used, waited_s = _family(self._process.pid)
+            self.peak_bytes, self.waited_s = max(self.peak_bytes, used), max(self.waited_s, waited_s)
             if used > self.limits.memory_bytes:
                 self._stop(Failed("memory", f"{used:,} bytes in all its processes"))
                 return
@@ -341,9 +343,9 @@ def kill(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _family_bytes(pid: int) -> int:
-    """Return the resident memory of a process and all below it."""
-    total, todo = 0, [pid]
+def _family(pid: int) -> tuple[int, float]:
+    """Return the resident memory of a process and all below it, and the seconds that their threads waited for a core."""
+    total, waited_ns, todo = 0, 0, [pid]
     page = os.sysconf("SC_PAGE_SIZE")
     while todo:
         one = todo.pop()
@@ -351,4 +353,5 @@ def _family_bytes(pid: int) -> int:
             total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * page
             for thread in Path(f"/proc/{one}/task").iterdir():
                 todo += map(int, (thread / "children").read_text().split())
-    return total
+                waited_ns += int((thread / "schedstat").read_text().split()[1])
+    return total, waited_ns / 1e9
