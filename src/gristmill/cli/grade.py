@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from gristmill.cli.person import accepted
+from gristmill import api
+from gristmill.cli.person import accepted, environment
 from gristmill.cli.terminal import Reporter, safe
 from gristmill.errors import InputError
 from gristmill.grading.registry import GRADERS
 from gristmill.studies.grading import choose, grade_file
+from gristmill.studies.judged import Judge, judge_file
 
 if TYPE_CHECKING:
     from gristmill.studies.grading import Chosen, Fields, Graded
@@ -24,6 +26,39 @@ def grade_command(path: str, chosen: Chosen, fields: Fields, output: str | None,
     reporter = Reporter(as_json=as_json)
     graded = grade_file(Path(path), chosen, fields, Path(output) if output else None, reporter.grading)
     reporter.result("\n".join(_lines(graded)), graded.model_dump(mode="json"))
+
+
+class JudgeFlags(NamedTuple):
+    """Who judges, as the person gave it."""
+
+    by: str
+    model: str | None
+    allow_keys: list[str]
+
+
+def judge_command(path: str, grader: Asked, fields: Fields, output: str | None, flags: JudgeFlags, *, as_json: bool) -> None:
+    """Let a judge grade a file of outputs and say what came out."""
+    reporter = Reporter(as_json=as_json)
+    if GRADERS.get(grader.name).traits["type"] != "judge":
+        raise InputError(
+            f"`{grader.name}` asks nobody, so `--by` says nothing", fix="Leave it away, or take `judge` or `reward`."
+        )
+    by = {"address": flags.by, **({"model": flags.model} if flags.model else {})}
+    if grader.name == "reward":
+        by["api"] = "score"
+    judge = Judge(grader.name, read_options(grader.name, grader.options), by)
+    opening = api.Opening(
+        environment=environment(flags.allow_keys), yes=True, say=reporter.say, show=reporter.show, indexing=reporter.indexing
+    )
+    graded = judge_file(Path(path), judge, fields, Path(output) if output else None, opening)
+    reporter.result("\n".join(_lines(graded)), graded.model_dump(mode="json"))
+
+
+class Asked(NamedTuple):
+    """The grader that the person names, with its options as they were written."""
+
+    name: str
+    options: list[str]
 
 
 def chosen_grader(grader: str, options: list[str], sandbox: str) -> Chosen:

@@ -159,17 +159,23 @@ def grade(  # noqa: PLR0913, PLR0917 - one parameter a flag
     answer_format: AnswerFormatOption = None,
     question: Question = None,
     option: GraderOption = None,
+    by: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The model that judges, for `judge` and `reward`.")] = None,
+    model: Annotated[str | None, typer.Option(help="The judge's name at that address.")] = None,
     to: Annotated[str | None, typer.Option("-o", "--to", metavar="FILE", help="By default FILE.graded.jsonl.")] = None,
     sandbox: SandboxOption = "medium",
+    allow_key: AllowKey = None,
     as_json: Json = False,
 ) -> None:
-    """Grade outputs that are already in a file. No run, no call."""
-    from gristmill.cli.grade import chosen_grader, grade_command
+    """Grade outputs that are already in a file. A verifier makes no call; a judge's calls are on record in FILE.judged."""
+    from gristmill.cli.grade import Asked, JudgeFlags, chosen_grader, grade_command, judge_command
     from gristmill.studies.grading import Fields
 
     options = [*(option or []), *([f"answer_format={answer_format}"] if answer_format else [])]
-    chosen = chosen_grader(grader, options, sandbox)
-    grade_command(file, chosen, Fields(output, reference, question), to, as_json=as_json)
+    fields = Fields(output, reference, question)
+    if by is None:
+        grade_command(file, chosen_grader(grader, options, sandbox), fields, to, as_json=as_json)
+    else:
+        judge_command(file, Asked(grader, options), fields, to, JudgeFlags(by, model, allow_key or []), as_json=as_json)
 
 
 @app.command()

@@ -10,17 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
-from gristmill import api
 from gristmill.errors import InputError
-from gristmill.files.querying import querying
 from gristmill.files.reading import BadRow, data_files, read_rows
-from gristmill.files.writing import write_json, write_jsonl, write_text
+from gristmill.files.writing import write_json
 from gristmill.grading.judge import PROBE_QUESTION, PROBE_REFERENCE, PROBES
 from gristmill.messages import Frozen
-from gristmill.plain import as_text
-from gristmill.recipe.document import dump_document
 from gristmill.stats.intervals import Interval
 from gristmill.stats.judging import (
     Labelled,
@@ -31,7 +25,8 @@ from gristmill.stats.judging import (
     why_refused,
 )
 from gristmill.studies.audit import labels_of
-from gristmill.studies.grading import QUESTION_FIELDS, outputs_of
+from gristmill.studies.grading import outputs_of
+from gristmill.studies.judged import Judge, asked_of, judge_outputs, recorded_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +34,7 @@ if TYPE_CHECKING:
     from gristmill.engine.opening import Opening
     from gristmill.records import Row
     from gristmill.studies.grading import Fields
+    from gristmill.studies.judged import Judgements
 
 _PROBE = "probe"
 
@@ -78,29 +74,15 @@ def calibrate_judge(
     Raises:
         GristmillError: for the user's mistakes and outside reasons; what was judged stays.
     """
-    labels = _prepare(path, fields, folder)
-    recipe: dict[str, Any] = {
-        "name": "calibration",
-        "prompts": {"path": "outputs.jsonl", "prompt": "prompt", "reference": "reference", "meta": ["place"]},
-        "teachers": {"teacher": "recorded:outputs.jsonl", "judge": by},
-        "prompt": {"template": "plain"},
-        "sampling": {"want": None, "n": max(map(len, labels.values()))},
-        "grade": [{"judge": options, "by": "judge"}],
-    }
-    write_text(folder / "recipe.yaml", dump_document(recipe))
-    plan = api.plan(api.load(folder / "recipe.yaml"))
-    run = api.run_folder("calibration", folder / "run")
-    summary = api.run(plan, run, opening)
-    if summary.content["status"] in ("stopped", "interrupted", "budget"):
-        raise InputError(f"the calibration is not complete: {summary.error}", fix="Run it again to go on.")
-    found = _measured(run.tables, labels, str(options.get("style")), summary.content)
+    rows, labels = _prepare(path, fields)
+    done = judge_outputs(rows, Judge("judge", options, by), folder, opening)
+    found = _measured(done, labels, str(options.get("style")))
     write_json(folder / "calibration.json", found.model_dump(mode="json"))
     return found
 
 
-def _prepare(path: Path, fields: Fields, folder: Path) -> dict[str, list[bool | None]]:
-    """Write the outputs as a recorded teacher, those of equal questions together; return the labels by place."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _prepare(path: Path, fields: Fields) -> tuple[list[Row], dict[str, list[bool | None]]]:
+    """Return the outputs as a recorded teacher has them, those of equal questions together, and the labels by place."""
     labels: dict[str, list[bool | None]] = {}
     rows: dict[tuple[str, str | None], Row] = {}
     for row in _good_rows(path):
@@ -108,11 +90,8 @@ def _prepare(path: Path, fields: Fields, folder: Path) -> dict[str, list[bool | 
         found = labels_of(row.get(fields.label or ""), len(texts))
         if all(label is None for label in found):
             continue
-        names = (fields.question,) if fields.question else QUESTION_FIELDS
-        asked = next((text for name in names if (text := as_text(row.get(name)))), "(no question)")
-        reference = as_text(row.get(fields.reference)) if fields.reference else None
-        fresh: Row = {"prompt": asked, "reference": reference, "completions": [], "place": f"{path.name}:{len(rows) + 1}"}
-        kept = rows.setdefault((asked, reference), fresh)
+        asked, reference = asked_of(row, fields)
+        kept = rows.setdefault((asked, reference), recorded_row(asked, reference, f"{path.name}:{len(rows) + 1}"))
         kept["completions"] += texts
         labels.setdefault(kept["place"], []).extend(found)
     if not rows:
@@ -120,9 +99,8 @@ def _prepare(path: Path, fields: Fields, folder: Path) -> dict[str, list[bool | 
             f"no output of {path} has a label under `{fields.label}`", fix="Name the fields with --output and --label."
         )
     labels[_PROBE] = [False] * len(PROBES)
-    probe: Row = {"prompt": PROBE_QUESTION, "reference": PROBE_REFERENCE, "completions": list(PROBES), "place": _PROBE}
-    write_jsonl(folder / "outputs.jsonl", [*rows.values(), probe])
-    return labels
+    probe = {**recorded_row(PROBE_QUESTION, PROBE_REFERENCE, _PROBE), "completions": list(PROBES)}
+    return [*rows.values(), probe], labels
 
 
 def _good_rows(path: Path) -> Iterator[Row]:
@@ -132,29 +110,23 @@ def _good_rows(path: Path) -> Iterator[Row]:
                 yield item.row
 
 
-def _measured(tables: Path, labels: dict[str, list[bool | None]], style: str, summary: dict[str, Any]) -> JudgeCalibration:
+def _measured(done: Judgements, labels: dict[str, list[bool | None]], style: str) -> JudgeCalibration:
     judged: list[Judged] = []
     probes: list[bool | None] = []
-    with querying(tables) as ask:
-        rows = ask(
-            "SELECT json_extract_string(p.meta, '$.place'), s.sample_index, g.passed, g.evidence FROM grades g "
-            "JOIN samples s USING (sample_id) JOIN prompts p USING (prompt_id) WHERE g.type = 'judge'"
-        )
-        ((step, model),) = ask("SELECT any_value(step), any_value(model) FROM calls WHERE step LIKE 'grade:%'")
-    for place, index, passed, evidence in rows:
-        known = dict(enumerate(labels[str(place)])).get(int(index))
-        if place == _PROBE:
-            probes.append(passed)
+    for one in done.all:
+        known = dict(enumerate(labels[one.place])).get(one.number)
+        if one.place == _PROBE:
+            probes.append(one.passed)
         elif known is not None:
-            judged.append(Judged(known, passed, orjson.loads(evidence or "{}")))
+            judged.append(Judged(known, one.passed, one.evidence))
     refused, words, figures, decided = _pairs(judged) if style == "pairwise" else _verdicts(judged)
     passed_probes = sum(said is True for said in probes)
     if passed_probes:
         refused = [*refused, f"{passed_probes} of {len(probes)} answers that only ask for a pass were passed"]
     return JudgeCalibration(
-        judge=str(step).split(":")[-1].split("/")[0],
-        grader=str(summary["graders"][0]).split(" ")[0],
-        by=str(model),
+        judge=done.mark,
+        grader=done.grader,
+        by=done.by,
         labels=len(judged),
         decided=decided,
         refused=tuple(refused),
@@ -162,7 +134,7 @@ def _measured(tables: Path, labels: dict[str, list[bool | None]], style: str, su
         figures=figures,
         probes=len(probes),
         probes_passed=passed_probes,
-        cost_usd=summary["cost_usd"],
+        cost_usd=done.cost_usd,
     )
 
 

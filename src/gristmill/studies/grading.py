@@ -2,7 +2,7 @@
 
 No run, no ledger, no teacher: a verifier needs the row alone. Rows are read, graded and written a few hundred at a time and in
 their order, so memory is flat and the output lines up with the input, a row that cannot be read included. A judge asks a model
-and is paid for, so it belongs into a recipe, where every call is on record.
+and is paid for, so it grades in a run of its own (`studies/judged.py`), where every call is on record.
 """
 
 from __future__ import annotations
@@ -115,8 +115,7 @@ def choose(name: str, options: dict[str, Any]) -> Chosen:
     plugin = GRADERS.get(name)
     if plugin.traits["type"] == "judge":
         raise InputError(
-            f"`{name}` asks a model, and what is paid for must be on record",
-            fix="Write a recipe with `teacher: recorded:FILE` and this grader and run it: the judge grades what is recorded.",
+            f"`{name}` asks a model", fix="Say which: `--by ADDRESS`, and `--model NAME` where the address does not."
         )
     try:
         return Chosen(plugin, plugin.options.model_validate(options))
@@ -144,39 +143,75 @@ def grade_file(
     Raises:
         InputError: where the file cannot be read as declared, or a field is in no row.
     """
+    return asyncio.run(_grade_file(path, chosen, fields, target_of(path, output), tell))
+
+
+def target_of(path: Path, output: Path | None) -> Path:
+    """Return where the rows with their grades go.
+
+    Raises:
+        InputError: where that is the file that is read.
+    """
     target = output or path.with_name(f"{path.name}.graded.jsonl")
     if target.resolve() == path.resolve():
         raise InputError(f"{target} is the file that is read", fix="Write to another one with `-o FILE`.")
-    return asyncio.run(_grade_file(path, chosen, fields, target, tell))
+    return target
 
 
 async def _grade_file(path: Path, chosen: Chosen, fields: Fields, target: Path, tell: Callable[[int], None]) -> Graded:
-    words: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    rows = bad = 0
-    began = time.perf_counter()
+    sum_up = Sum(chosen.plugin.identity)
     with replacing(target) as out:
         async for graded in graded_rows(path, chosen, fields):
-            rows += 1
-            bad += isinstance(graded.row, BadRow)
-            words.update(verdict.word for verdict in graded.verdicts)
-            reasons.update(verdict.reason for verdict in graded.verdicts)
-            out.write(orjson.dumps(_line(graded)) + b"\n")
-            if rows % CHUNK == 0:
-                tell(rows)
-        _check_fields(path, fields, rows - bad, sum(words.values()))
-    decided = words["pass"] + words["fail"]
-    return Graded(
-        grader=chosen.plugin.identity,
-        rows=rows,
-        rejected_rows=bad,
-        outputs=sum(words.values()),
-        verdicts=dict(words.most_common()),
-        reasons=dict(reasons.most_common()),
-        acceptance=words["pass"] / decided if decided else None,
-        seconds=round(time.perf_counter() - began, 3),
-        file=str(target),
-    )
+            out.write(sum_up.line(graded))
+            if sum_up.rows % CHUNK == 0:
+                tell(sum_up.rows)
+        _check_fields(path, fields, sum_up.rows - sum_up.bad, sum(sum_up.words.values()))
+    return sum_up.result(target)
+
+
+def summed_up(rows: Iterable[GradedRow], grader: str, target: Path) -> Graded:
+    """Write rows with their grades and return what came out."""
+    sum_up = Sum(grader)
+    with replacing(target) as out:
+        for graded in rows:
+            out.write(sum_up.line(graded))
+    return sum_up.result(target)
+
+
+class Sum:
+    """What rows with their grades come to."""
+
+    def __init__(self, grader: str) -> None:
+        self.rows = 0
+        self.bad = 0
+        self.words: Counter[str] = Counter()
+        self._grader = grader
+        self._reasons: Counter[str] = Counter()
+        self._began = time.perf_counter()
+
+    def line(self, graded: GradedRow) -> bytes:
+        """Count a row and return it as it is written."""
+        self.rows += 1
+        self.bad += isinstance(graded.row, BadRow)
+        self.words.update(verdict.word for verdict in graded.verdicts)
+        self._reasons.update(verdict.reason for verdict in graded.verdicts)
+        return orjson.dumps(_line(graded), option=orjson.OPT_APPEND_NEWLINE)
+
+    def result(self, target: Path) -> Graded:
+        """Return what came out."""
+        words = self.words
+        decided = words["pass"] + words["fail"]
+        return Graded(
+            grader=self._grader,
+            rows=self.rows,
+            rejected_rows=self.bad,
+            outputs=sum(words.values()),
+            verdicts=dict(words.most_common()),
+            reasons=dict(self._reasons.most_common()),
+            acceptance=words["pass"] / decided if decided else None,
+            seconds=round(time.perf_counter() - self._began, 3),
+            file=str(target),
+        )
 
 
 def _line(graded: GradedRow) -> dict[str, Any]:
