@@ -84,7 +84,7 @@ def test_exit_codes_are_those_that_exist(described: dict[str, list[dict[str, Any
         assert codes[code]["status"] == [status]
         assert codes[code]["help"] == ENDINGS[status]
     assert codes[5]["status"] == ["exhausted"]
-    assert codes[2]["errors"] == ["InputError", "RecipeError", "SourceError"]
+    assert codes[2]["errors"] == ["InputError", "NoSandbox", "RecipeError", "SourceError"]
     assert "bug" in codes[1]["help"]
 
 

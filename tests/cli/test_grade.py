@@ -70,7 +70,7 @@ def test_other_files_and_graders(tmp_path: Path) -> None:
     ("arguments", "said", "fix"),
     [
         (["--grader", "maths"], "there is no grader `maths`", "Did you mean `math`?"),
-        (["--grader", "judge"], "`judge` asks a model", "teacher: recorded:FILE"),
+        (["--grader", "judge"], "`judge` asks a model", "--by ADDRESS"),
         (["--output", "answers"], "has an output under `answers`", "gold, id, outputs, question"),
         (["--option", "decimals"], "`--option decimals` has no `=`", "NAME=VALUE"),
         (["--option", "decimals=-1"], "`decimals` of `math`", ""),
