@@ -70,6 +70,9 @@ def figures(folder: Path) -> list[Figure]:
                 Figure(f"transport + ledger, {flight} in flight", median(ledgered), "1/s", floor, floor_is),
                 Figure(f"engine CPU per request, {flight} in flight", median(cpu), "µs", goal=500),
             ]
+            if flight == 1:
+                alone_ms, bare_ms = 1000 / median(whole), 1000 / floor
+                found.append(Figure("added latency, alone", alone_ms - bare_ms, "ms", bare_ms, "ms of a bare call", goal=5))
     return found
 
 

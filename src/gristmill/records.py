@@ -7,6 +7,7 @@ Nothing here knows where it is stored.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, JsonValue
@@ -68,6 +69,23 @@ class Sampling(Frozen):
     top_k: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+
+
+def plain_identity(identity: TeacherIdentity) -> dict[str, Any]:
+    """Return an identity as it is hashed and stored; the same object for the same identity, which nobody changes."""
+    noun: Any = identity
+    return _plain(noun, brief=False)
+
+
+def plain_sampling(sampling: Sampling) -> dict[str, Any]:
+    """Return parameters as they are hashed and stored, those that are sent; the same object for the same parameters."""
+    noun: Any = sampling
+    return _plain(noun, brief=True)
+
+
+@lru_cache(maxsize=256)
+def _plain(noun: Any, *, brief: bool) -> dict[str, Any]:
+    return noun.model_dump(exclude_none=brief)
 
 
 class Request(Frozen):

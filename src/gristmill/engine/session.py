@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gristmill.ids import canonical_json, content_id, seed_for
 from gristmill.messages import Message, user
 from gristmill.ports import AmbiguousCall, Parked
-from gristmill.records import Request, Sampling
+from gristmill.records import Request, Sampling, plain_identity, plain_sampling
 from gristmill.sending.batching import BatchDispatcher
 from gristmill.sending.dispatch import CallRefused, Dispatcher, Outgoing
 from gristmill.store.effects import (
@@ -176,21 +176,19 @@ class SampleSession:
             raise AmbiguousCall(f"two unfinished calls share the step `{step}`: give calls that run side by side other steps")
         occurrence = self._place(step)
         dispatcher = self._door.dispatcher(role)
-        request = Request(
-            id="",
-            role=role,
-            identity=dispatcher.teacher.identity,
-            messages=tuple(messages),
-            tools=tuple(tools),
-            response_format=response_format,
-            sampling=sampling or self._door.sampling,
-            seed=seed_for(self._door.seed, self._prompt.id, self._index, step, occurrence),
-            prompt_id=self._prompt.id,
-            sample_index=self._index,
-            step=step,
-            occurrence=occurrence,
-        )
-        request = request.model_copy(update={"id": request_id(request)})
+        call: dict[str, Any] = {
+            "identity": dispatcher.teacher.identity,
+            "messages": tuple(messages),
+            "tools": tuple(tools),
+            "response_format": response_format,
+            "sampling": sampling or self._door.sampling,
+            "seed": seed_for(self._door.seed, self._prompt.id, self._index, step, occurrence),
+            "prompt_id": self._prompt.id,
+            "sample_index": self._index,
+            "step": step,
+            "occurrence": occurrence,
+        }
+        request = Request(id=request_id(call), role=role, **call)
         row, known = self._record(request)
         self.request_rows.append(row)
         self.request_ids.append(request.id)
@@ -268,21 +266,21 @@ class SampleSession:
         return "\n".join(line[:500] for line in lines) or "the messages are equal; teacher, tools or parameters differ"
 
 
-def request_id(request: Request) -> str:
-    """Return a request's identity: everything that a teacher can see, and the request's place in its sample."""
+def request_id(call: Mapping[str, Any]) -> str:
+    """Return a request's identity by its fields: everything that a teacher can see, and its place in its sample."""
     return content_id(
         "request",
         [
-            request.identity.model_dump(),
-            [message.canonical() for message in request.messages],
-            list(request.tools),
-            request.response_format,
-            request.sampling.model_dump(exclude_none=True),
-            request.seed,
-            request.prompt_id,
-            request.sample_index,
-            request.step,
-            request.occurrence,
+            plain_identity(call["identity"]),
+            [message.canonical() for message in call["messages"]],
+            list(call["tools"]),
+            call["response_format"],
+            plain_sampling(call["sampling"]),
+            call["seed"],
+            call["prompt_id"],
+            call["sample_index"],
+            call["step"],
+            call["occurrence"],
         ],
     )
 

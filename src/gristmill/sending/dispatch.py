@@ -133,7 +133,7 @@ class Dispatcher:
         await self.teacher.close()
 
     async def _tries(self, outgoing: Outgoing) -> Reply:
-        wait_s = random.Random(seed_for(outgoing.request.id, "wait"))
+        jitter: random.Random | None = None
         failures = 0
         for number in count(outgoing.tries + 1):
             try:
@@ -150,8 +150,9 @@ class Dispatcher:
                     failures += 1
                 if fault.kind == "permanent" or failures == self._attempts:
                     raise CallRefused(str(fault), code=fault.code, transient=fault.kind == "transient") from None
+                jitter = jitter or random.Random(seed_for(outgoing.request.id, "wait"))
                 told_s = fault.pace.retry_after_s if fault.pace else None
-                await self._switch.pause(told_s or _backoff(max(1, failures), wait_s))
+                await self._switch.pause(told_s or _backoff(max(1, failures), jitter))
         raise AssertionError("numbers do not end")
 
     async def _try(self, outgoing: Outgoing, number: int) -> Reply:

@@ -13,7 +13,7 @@ import orjson
 
 from gristmill.ids import canonical_json
 from gristmill.messages import Message
-from gristmill.records import Reply, Usage
+from gristmill.records import Reply, Usage, plain_identity, plain_sampling
 from gristmill.store.packing import pack_ids, unpack_ids
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ def put_request(ledger: Ledger, request: Request, place: Place) -> int:
         "call",
         {
             "role": request.role,
-            "identity": request.identity.model_dump(),
+            "identity": plain_identity(request.identity),
             "tools": list(request.tools),
             "response_format": request.response_format,
-            "sampling": request.sampling.model_dump(exclude_none=True),
+            "sampling": plain_sampling(request.sampling),
             "price": place.price,
         },
     )

@@ -139,8 +139,8 @@ class HttpTeacher:
             else:
                 reply = self._read(response, await self.wire.whole(response))
         self._check_model(reply)
-        usage = estimated(reply.usage, request, reply.message)
-        return reply.model_copy(update={"usage": usage, "pace": pace_of(response.headers, time.time())})
+        usage, pace = estimated(reply.usage, request, reply.message), pace_of(response.headers, time.time())
+        return reply if usage is reply.usage and pace is None else reply.model_copy(update={"usage": usage, "pace": pace})
 
     @property
     def path(self) -> str:
