@@ -110,6 +110,29 @@ def test_the_window_is_never_below_one_and_grows_back_to_what_is_declared() -> N
     run(work())
 
 
+def test_the_window_of_a_server_of_ones_own_is_found_by_trying() -> None:
+    """One that brings as much with fewer in flight gets fewer; an overload still shrinks at once, and is grown back from."""
+
+    async def work() -> None:
+        clock = SetClock()
+        door = Gate(Bounds(32, most=128), Shared(None), StopSwitch(), clock)
+        seen = {door.window}
+        passes = [await door.enter(REQUEST) for _ in range(int(door.window))]
+        for _ in range(1_500):
+            clock.now += 0.1  # ten answers a second, however many are in flight
+            door.answered(passes.pop(0), reply(50))
+            while door.in_flight < int(door.window):
+                passes.append(await door.enter(REQUEST))
+            seen.add(door.window)
+        assert max(seen) == 40, "the first step is upwards"
+        assert min(seen) == 16, "and then down to the fewest, since they cost nothing"
+        before = door.window
+        door.failed(passes.pop(), BUSY)
+        assert door.window < before
+
+    run(work())
+
+
 def test_requests_a_minute_are_kept_by_all_who_share_them(tmp_path: Path) -> None:
     """Two gates with one limit of a hundred a second: forty requests take four tenths of a second, whoever sends them."""
 

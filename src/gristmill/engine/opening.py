@@ -133,7 +133,7 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
 def _gate(spec: TeacherSpec, place: Endpoint, switch: StopSwitch, opening: Opening) -> Gate:
     """Return the gate before a teacher; that of a server is shared by all processes that use it with the same key."""
     name = endpoint_name(place.target, place.key_env) if check_url(place.target) is None else None
-    bounds = Bounds(spec.in_flight, spec.limits.rpm, spec.limits.tpm)
+    bounds = Bounds(spec.in_flight, spec.limits.rpm, spec.limits.tpm, spec.most_in_flight)
     return Gate(bounds, Shared(name, opening.shared), switch, opening.clock, opening.say)
 
 

@@ -19,6 +19,12 @@ from gristmill.records import Origin, Sampling
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
+OWN = ("vllm:", "sglang:")
+"""Servers that answer many requests together; how many are worth it is found by trying."""
+FOUND_UP_TO = 4
+"""Times the number that is begun with."""
+
+
 class Choice(Frozen):
     """Something chosen by name, with its options."""
 
@@ -99,7 +105,8 @@ class Limits(Frozen):
     """How hard a teacher may be driven."""
 
     in_flight: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Calls that may be unanswered at one time; by default 64, and 256 for `vllm:`. Fewer while the server is overloaded."""
+    """Calls that may be unanswered at one time; by default 64. `vllm:` and `sglang:` begin with 256, and with
+    more or fewer from then on, as the tokens a second say. Fewer while the server is overloaded."""
     rpm: Annotated[int, Field(ge=1)] | None = None
     """Requests a minute, of all processes on this machine with the same URL and key variable. Without it the rate is learned."""
     tpm: Annotated[int, Field(ge=1)] | None = None
@@ -186,7 +193,13 @@ class TeacherSpec(Frozen):
     @property
     def in_flight(self) -> int:
         """Return how many calls may be unanswered at one time."""
-        return self.limits.in_flight or (256 if self.address.startswith("vllm:") else 64)
+        return self.limits.in_flight or (256 if self.address.startswith(OWN) else 64)
+
+    @property
+    def most_in_flight(self) -> int:
+        """Return how many may be at most, where the number is found by trying; else it is `in_flight`."""
+        found = self.limits.in_flight is None and self.address.startswith(OWN)
+        return FOUND_UP_TO * self.in_flight if found else self.in_flight
 
     @property
     def output_license(self) -> str | None:

@@ -1,9 +1,9 @@
 """Who may send now: the gate before one endpoint.
 
 Requests pass in the order in which they came, when three things allow it: the window of requests in flight, which shrinks when
-the server is overloaded and grows again while all is well; the pace of requests and tokens, which is declared or learned; and
-what the server itself said in its headers. There is no limit on the waiting. Where nothing is declared and nothing was ever
-refused, the gate is a counter: no file, no lock, no arithmetic.
+the server is overloaded and grows again while all is well, up to a size that is declared or found by trying; the pace of requests
+and tokens, which is declared or learned; and what the server itself said in its headers. There is no limit on the waiting. Where
+nothing is declared and nothing was ever refused, the gate is a counter: no file, no lock, no arithmetic.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.pricing.price import request_bound
+from gristmill.sending.climbing import Climb, climbed
 from gristmill.sending.pacing import Measured, Slots, granted, refused
 from gristmill.sending.sharing import Booked, book, correct
 
@@ -43,6 +44,8 @@ class Bounds(NamedTuple):
     in_flight: int
     rpm: int | None = None
     tpm: int | None = None
+    most: int | None = None
+    """In flight at most, where how many are worth it is found by trying; None or no more than `in_flight` where it stands."""
 
 
 class Pass(NamedTuple):
@@ -76,6 +79,10 @@ class Gate:
         self.window = float(bounds.in_flight)
         """How many may be."""
         self._bounds = bounds
+        self._ceiling = float(bounds.in_flight)
+        """How many may be in flight while nothing is overloaded."""
+        tries = bounds.most is not None and bounds.most > bounds.in_flight
+        self._climb = Climb(self._ceiling, bounds.most or 0) if tries else None
         self._shared = shared
         self._switch = switch
         self.clock = clock
@@ -191,10 +198,12 @@ class Gate:
 
     def answered(self, passed: Pass, reply: Reply) -> None:
         """Note a reply."""
-        if self.in_flight >= int(self.window) < self._bounds.in_flight:
-            step = max(1.0, self._bounds.in_flight / GROWTH)
-            self.window = min(float(self._bounds.in_flight), self.window + step / self.window)
+        full = self.in_flight >= int(self.window)
+        if full and self.window < self._ceiling:
+            self.window = min(self._ceiling, self.window + max(1.0, self._ceiling / GROWTH) / self.window)
         used = (reply.usage.input_tokens or 0) + (reply.usage.output_tokens or 0)
+        if self._climb is not None:
+            self._try_another(climbed(self._climb, self.clock.monotonic(), used, full=full and self.window >= self._ceiling))
         if passed.booked is not None:
             self._corrections.append(Booked(passed.booked.second, used - passed.booked.tokens))
         if used and (reply.pace or self._bounds.tpm):
@@ -202,6 +211,12 @@ class Gate:
         if reply.pace:
             self._heed(passed, reply.pace)
         self._leave()
+
+    def _try_another(self, climb: Climb) -> None:
+        """Take the window that the search is at."""
+        if climb.window != self._ceiling:
+            self._ceiling = self.window = climb.window
+        self._climb = climb
 
     def failed(self, passed: Pass, fault: TeacherFault) -> None:
         """Note a fault; one that limits everybody closes the gate for a while."""

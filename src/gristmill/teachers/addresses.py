@@ -203,7 +203,7 @@ def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Tea
             key_for(place, environment),
             KEY_HEADERS.get(place.kind),
             spec.timeout_s,
-            spec.in_flight,
+            spec.most_in_flight,
             spec.extra_headers,
         ),
         TeacherIdentity(provider=place.kind, model=place.model, revision=spec.revision),
