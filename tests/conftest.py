@@ -52,7 +52,10 @@ def _run_demo(folder: Path) -> None:
     (folder / "demo.json").write_text(json.dumps(content))
 
 
-_LEAVES_STATUS = "import atexit, os, shutil; os.path.exists('/proc/self/status') and atexit.register(shutil.copyfile, '/proc/self/status', 'status')"
+_STATUS = "/proc/self/status"
+_LEAVES_STATUS = (
+    f"import atexit, os, shutil; os.path.exists({_STATUS!r}) and atexit.register(shutil.copyfile, {_STATUS!r}, 'status')"
+)
 
 
 def _peak_bytes(status: Path, most: int) -> int:
