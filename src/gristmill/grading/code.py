@@ -67,10 +67,11 @@ def proof_of(reference: str, _options: CodeOptions) -> str | None:
 
 async def examine(prompt: Prompt, options: CodeOptions, session: Session) -> str | None:
     """Return what is weak about a reference's tests, or None: mutants of its solution that pass, and programs that do nothing."""
-    found = await strength(prompt, options, session)
-    if found is None or (found.kill_rate >= WEAK_BELOW and not found.idle_passes):
+    task = read_task(prompt.reference or "", _asked(prompt))
+    if task is None or not task.solution:
         return None
-    return found.words
+    found = await strength(task, await _limits(task, options, session), session)
+    return None if found.kill_rate >= WEAK_BELOW else found.words
 
 
 @grader("code", version=2, options=CodeOptions, needs=Needs(sandbox=True), proof=proof_of, examine=examine)
@@ -91,33 +92,39 @@ async def grade_code(prompt: Prompt, sample: Sample, options: CodeOptions, sessi
         return Verdict(passed=None, reason="reference_not_a_task")
     limits = await _limits(task, options, session)
     if task.mode == "input":
+        if len(sample.answer) > MAX_CODE:
+            return _TOO_LONG
         return await _predicted(task, sample.answer, limits, session)
     code = whole_code(sample.answer, task.entry_point, context, options.take)
     if len(code) > MAX_CODE:
-        return Verdict(passed=False, reason="error", evidence={"verdict": "error", "detail": "over a mebibyte of code"})
+        return _TOO_LONG
     return await _tested(prompt, task, code, limits, options, session)
 
 
+_TOO_LONG = Verdict(passed=False, reason="error", evidence={"verdict": "error", "detail": "over a mebibyte of code"})
+
+
 async def _tested(prompt: Prompt, task: Task, code: str, limits: Limits, options: CodeOptions, session: Session) -> Verdict:
-    alone: dict[str, Any] = {}
-    result = await session.run_code(job_of(task, code, limits))
-    outcome = judged(task, result)
+    given, alone = limits, False
+
+    async def run(one: Task) -> tuple[Judged, dict[str, Any]]:
+        result = await session.run_code({**job_of(one, code, given), "alone": alone})
+        return judged(one, result), result
+
+    outcome, result = await run(task)
     if options.rerun and outcome.verdict == "timeout" and result["starved"]:
-        alone, limits = {"alone": True}, _doubled(limits)
-        result = await session.run_code({**job_of(task, code, limits), **alone})
-        outcome = judged(task, result)
+        given, alone = _doubled(limits), True
+        outcome, result = await run(task)
     verdict = outcome.verdict
     if verdict == "pass" and options.rerun and task.mode != "referee":
-        back = task.reversed()
-        again = judged(back, await session.run_code({**job_of(back, code, limits), **alone}))
+        again, _ = await run(task.reversed())
         verdict = "pass" if again.verdict == "pass" else "flaky"
     evidence = _evidence(task.mode, outcome._replace(verdict=verdict), result, code)
     evidence |= {"tests": [*outcome.tests], "tests_shown": sum(line in _asked(prompt) for line in task.lines)}
-    if verdict == "pass" and options.min_kill_rate is not None:
-        found = await strength(prompt, options, session)
-        if found is not None:
-            evidence["kill_rate"] = round(found.kill_rate, 3)
-            verdict = verdict if found.kill_rate >= options.min_kill_rate else "weak_tests"
+    if verdict == "pass" and options.min_kill_rate is not None and task.solution:
+        kill_rate = (await strength(task, limits, session)).kill_rate
+        evidence["kill_rate"] = round(kill_rate, 3)
+        verdict = verdict if kill_rate >= options.min_kill_rate else "weak_tests"
     score = sum(outcome.tests) / len(outcome.tests) if outcome.tests else None
     undecided = verdict in ("broken_tests", "flaky", "weak_tests")
     return Verdict(passed=None if undecided else verdict == "pass", reason=verdict, score=score, evidence=evidence)
@@ -236,12 +243,8 @@ class Strength(NamedTuple):
         return f"{self.killed} of {self.mutants} mutants fail{passes}"
 
 
-async def strength(prompt: Prompt, options: CodeOptions, session: Session) -> Strength | None:
-    """Put mutants of a reference's solution, and programs that do nothing, to its tests; None where it brings no solution."""
-    task = read_task(prompt.reference or "", _asked(prompt))
-    if task is None or not task.solution or task.mode == "input":
-        return None
-    limits = await _limits(task, options, session)
+async def strength(task: Task, limits: Limits, session: Session) -> Strength:
+    """Put mutants of a task's solution, and programs that do nothing, to its tests."""
 
     async def passes(code: str) -> bool:
         return judged(task, await session.run_code({**job_of(task, code, limits), "remember": True})).verdict == "pass"

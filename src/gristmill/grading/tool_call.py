@@ -112,10 +112,10 @@ async def grade_tool_call(prompt: Prompt, sample: Sample, options: ToolCallOptio
         return Verdict(passed=None, reason="no_text")
     calls = [call_of({"name": call.name, "arguments": call.arguments}) for call in said] or read_calls(sample.answer or "")
     good = None if calls is None or any(call is None for call in calls) else [call for call in calls if call is not None]
-    reason, rungs = _climbed(good, task, _conversation(prompt), sample.answer or "")
+    named = good and [with_names(call, task.tools.get(call.name, {})) for call in good]
+    reason, rungs = _climbed(named, task, _conversation(prompt), sample.answer or "")
     detail = ""
-    if task.simulation is not None and rungs.schema_ok and good:
-        named = [with_names(call, task.tools[call.name]) for call in good]
+    if task.simulation is not None and rungs.schema_ok and named:
         found = await simulated(task.simulation, named, [*task.tools], session)
         rungs, detail = rungs._replace(executes=found.executes, state_ok=found.state_ok and found.returns_ok), found.detail
         if reason in _RIGHT:
@@ -150,7 +150,6 @@ def _climbed(calls: list[Call] | None, task: Task, conversation: str, text: str)
         return ("unparsable" if calls is None and _LOOKS_LIKE_CALL.search(text) else "no_call"), Rungs(parsed=False)
     if any(call.name not in tools for call in calls):
         return "unknown_tool", Rungs(parsed=True, tools_exist=False)
-    calls = [with_names(call, tools[call.name]) for call in calls]
     grounded = all(is_grounded(call, tools[call.name], conversation) for call in calls)
     climbed = Rungs(parsed=True, tools_exist=True, schema_ok=True, grounded=grounded)
     if not all(fits_schema(call, tools[call.name]) for call in calls):

@@ -353,5 +353,13 @@ def _family(pid: int) -> tuple[int, float]:
             total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * page
             for thread in Path(f"/proc/{one}/task").iterdir():
                 todo += map(int, (thread / "children").read_text().split())
-                waited_ns += int((thread / "schedstat").read_text().split()[1])
+                waited_ns += _waited_ns(thread)
     return total, waited_ns / 1e9
+
+
+def _waited_ns(thread: Path) -> int:
+    """Return the nanoseconds that a thread waited for a core (proc_pid_schedstat); 0 where the kernel does not count them."""
+    try:
+        return int((thread / "schedstat").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from gristmill.grading.programs.parsing import parsed
 from gristmill.plain import as_list, as_object, as_text
 
 if TYPE_CHECKING:
@@ -80,12 +81,11 @@ def call_of(content: Any) -> Call | None:
 
 def _from_python(text: str) -> list[Call | None] | None:
     """Return calls in Python's syntax, by `ast` alone."""
-    try:
-        body = ast.parse(text.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(text.strip())
+    if tree is None:
         return None
-    nodes = [node for one in body for node in _call_nodes(one)]
-    return [_from_node(node) for node in nodes] if nodes and all(isinstance(one, ast.Expr) for one in body) else None
+    nodes = [node for one in tree.body for node in _call_nodes(one)]
+    return [_from_node(node) for node in nodes] if nodes and all(isinstance(one, ast.Expr) for one in tree.body) else None
 
 
 def _call_nodes(statement: ast.stmt) -> Sequence[ast.expr]:

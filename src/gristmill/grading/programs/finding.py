@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import TypeGuard
+
+from gristmill.grading.programs.parsing import parsed
 
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _LITERAL = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.USub, ast.UAdd, ast.Load)
@@ -15,6 +18,8 @@ _CALCULATING = frozenset(
     )
 )  # fmt: skip
 _REFLECTING = frozenset({"format", "format_map", "gi_frame", "cr_frame", "ag_frame", "f_globals", "f_locals", "f_back"})
+LAST_LINES = 100
+"""Lines that are each tried as a call: a hostile answer has half a million."""
 _PYTHON = ("python", "py", "python3", "")
 
 
@@ -37,9 +42,8 @@ def whole_code(answer: str, entry_point: str, context: str, take: str) -> str:
 
 def _defines(code: str, name: str) -> bool:
     """Whether code parses and binds a name at its top."""
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(code)
+    if tree is None:
         return re.search(rf"^(?:async )?(?:def|class) {re.escape(name)}\b|^{re.escape(name)}\s*=", code, re.MULTILINE) is not None
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
@@ -54,10 +58,10 @@ def _defines(code: str, name: str) -> bool:
 def arguments_in(answer: str, entry_point: str) -> ast.Call | None:
     """Return the call of a function that an answer proposes: `f(…)`, alone or in an assertion, or the arguments by themselves.
 
-    The last fenced block is looked at first, then the whole text, then its lines from the last on.
+    The last fenced block is looked at first, then the whole text, then its last lines from the end on.
     """
     blocks = [match[3] for match in _FENCE.finditer(answer)]
-    for text in (*blocks[-1:], answer, *answer.strip().splitlines()[::-1]):
+    for text in (*blocks[-1:], answer, *answer.strip().splitlines()[: -LAST_LINES - 1 : -1]):
         call = _proposed(text.strip().strip("`"), entry_point)
         if call is not None:
             return call
@@ -65,20 +69,19 @@ def arguments_in(answer: str, entry_point: str) -> ast.Call | None:
 
 
 def _proposed(text: str, entry_point: str) -> ast.Call | None:
-    for source, whole in ((text, False), (f"{entry_point}({text})", True)):
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        calls = [
-            node
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == entry_point
-        ]
-        alone = len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr) and tree.body[0].value is calls[0] if calls else False
-        if calls and (alone or not whole):
-            return calls[0]
-    return None
+    """Return the first call of the function in a text, or the call that the text would be between its parentheses."""
+    for node in ast.walk(parsed(text) or ast.Module([], [])):
+        if _calls(node, entry_point):
+            return node
+    match parsed(f"{entry_point}({text})"):
+        case ast.Module(body=[ast.Expr(value=node)]) if _calls(node, entry_point):
+            return node
+        case _:
+            return None
+
+
+def _calls(node: ast.AST, entry_point: str) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == entry_point
 
 
 def calculates(node: ast.expr) -> bool:

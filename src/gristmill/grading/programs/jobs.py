@@ -6,6 +6,7 @@ import ast
 import builtins
 from typing import TYPE_CHECKING, Any
 
+from gristmill.grading.programs.parsing import parsed
 from gristmill.values import encode
 
 if TYPE_CHECKING:
@@ -28,9 +29,8 @@ def job_of(task: Task, code: str, limits: Mapping[str, float]) -> dict[str, Any]
 
 def _stubs(task: Task) -> tuple[list[str], bool]:
     """Return the functions that a referee's tests call and do not define, and whether they wait to be called as `check`."""
-    try:
-        tree = ast.parse(task.program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(task.program)
+    if tree is None:
         return [task.entry_point], False
     nodes = list(ast.walk(tree))
     bound = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}

@@ -8,11 +8,13 @@ expected. Beside them stand programs that do nothing: what passes those is no te
 from __future__ import annotations
 
 import ast
-import copy
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from gristmill.grading.programs.parsing import parsed
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MOST = 10
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -25,17 +27,20 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip
 
 
-def mutants(code: str, most: int = MOST) -> list[str]:
-    """Return up to so many mutants of a program, of as many kinds as it allows; none where it does not parse."""
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+@lru_cache(maxsize=1_000)
+def mutants(code: str, most: int = MOST) -> tuple[str, ...]:
+    """Return up to so many mutants of a program, of as many kinds as it allows; none where it does not parse.
+
+    Remembered, since every sample of a prompt is asked about the same solution.
+    """
+    tree = parsed(code)
+    if tree is None:
+        return ()
     kinds: dict[str, list[str]] = {}
     original = ast.unparse(tree)
-    for place, node in enumerate(ast.walk(tree)):
-        for kind, changed in _changes(node):
-            text = _with(tree, place, changed)
+    for node in list(ast.walk(tree)):
+        for kind, changed in list(_changes(node)):
+            text = _with(tree, node, changed)
             if text != original:
                 kinds.setdefault(kind, []).append(text)
     found: list[str] = []
@@ -43,7 +48,7 @@ def mutants(code: str, most: int = MOST) -> list[str]:
         for texts in kinds.values():
             if texts and len(found) < most and (text := texts.pop(len(texts) // 2)) not in found:
                 found.append(text)
-    return found
+    return tuple(found)
 
 
 def idle(entry_point: str) -> list[str]:
@@ -54,14 +59,19 @@ def idle(entry_point: str) -> list[str]:
     return [f"def {entry_point}(*a, **k):\n    return {value}\n" for value in values]
 
 
-def _with(tree: ast.Module, place: int, changed: ast.AST) -> str:
-    """Return the program with another node at a place of the walk."""
-    fresh = copy.deepcopy(tree)
-    target = next(node for number, node in enumerate(ast.walk(fresh)) if number == place)
-    target.__class__ = changed.__class__
-    target.__dict__.clear()
-    target.__dict__.update(changed.__dict__)
-    return ast.unparse(ast.fix_missing_locations(fresh))
+def _with(tree: ast.Module, node: ast.AST, changed: ast.AST) -> str:
+    """Return the program with another node in a node's place; the tree is as it was afterwards."""
+    kind, fields = node.__class__, dict(node.__dict__)
+    _become(node, changed.__class__, changed.__dict__)
+    text = ast.unparse(tree)
+    _become(node, kind, fields)
+    return text
+
+
+def _become(node: ast.AST, kind: type[ast.AST], fields: Mapping[str, object]) -> None:
+    node.__class__ = kind
+    node.__dict__.clear()
+    node.__dict__.update(fields)
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import orjson
 
 from gristmill.grading.programs.finding import whole_code
+from gristmill.grading.programs.parsing import literal, parsed
 from gristmill.plain import as_list, as_object, as_text
 
 if TYPE_CHECKING:
@@ -56,10 +57,7 @@ def read_task(reference: str, context: str = "") -> Task | None:
         reference: A JSON object, as `grade_code` describes it.
         context: The question; where it is Python (HumanEval's are), what it defines is there for a referee's tests.
     """
-    try:
-        content = as_object(orjson.loads(reference))
-    except orjson.JSONDecodeError:
-        return None
+    content = _content(reference)
     if content is None:
         return None
     entry_point = (as_text(content.get("entry_point")) or "").strip()
@@ -77,14 +75,20 @@ def read_task(reference: str, context: str = "") -> Task | None:
 
 def solution_of(reference: str) -> str | None:
     """Return what a reference says is right: a program, or a call that returns the output; empty where it is no object."""
-    try:
-        content = as_object(orjson.loads(reference)) or {}
-    except orjson.JSONDecodeError:
+    content = _content(reference)
+    if content is None:
         return ""
     if content.get("mode") == "input":
         given = as_text(content.get("input"))
         return None if given is None else f"{content.get('entry_point')}({given})"
     return _solution(content)
+
+
+def _content(reference: str) -> dict[str, Any] | None:
+    try:
+        return as_object(orjson.loads(reference))
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _solution(content: dict[str, Any]) -> str | None:
@@ -93,10 +97,7 @@ def _solution(content: dict[str, Any]) -> str | None:
 
 def _input_task(content: dict[str, Any], entry_point: str) -> Task | None:
     code, output = as_text(content.get("code")), as_text(content.get("output"))
-    try:
-        expected = None if output is None else (ast.literal_eval(output),)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        expected = None
+    expected = None if output is None else literal(output)
     if code is None or expected is None:
         return None
     return Task("input", entry_point, (Test(entry_point, [], {}, expected[0]),), code)
@@ -121,9 +122,8 @@ def _function_task(content: dict[str, Any], entry_point: str, context: str) -> T
 
 def _definitions(context: str, entry_point: str) -> str:
     """Return what a question in Python defines besides the function that is asked for."""
-    try:
-        tree = ast.parse(context)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(context)
+    if tree is None:
         return ""
     kept = [
         node
@@ -136,15 +136,12 @@ def _definitions(context: str, entry_point: str) -> str:
 
 def read_test(line: str) -> Test | None:
     """Read `assert f(literals) == literal` (also `is`, alone, or after `not`), or return None where it is anything else."""
-    try:
-        body = ast.parse(line.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(line.strip())
+    if tree is None or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
         return None
-    if len(body) != 1 or not isinstance(body[0], ast.Assert):
-        return None
-    test = body[0].test
+    test = tree.body[0].test
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is):
-        call, expected = _call(test.left), _literal(test.comparators[0])
+        call, expected = _call(test.left), literal(test.comparators[0])
         return None if call is None or expected is None else Test(*call, expected[0])
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         call = _call(test.operand)
@@ -157,15 +154,8 @@ def _call(node: ast.expr) -> tuple[str, list[Any], dict[str, Any]] | None:
     """Return the name and the literal arguments of a call of one of the code's functions, or None."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)) or hasattr(builtins, node.func.id):
         return None
-    arguments = [_literal(one) for one in node.args]
-    keywords = {one.arg: _literal(one.value) for one in node.keywords}
+    arguments = [literal(one) for one in node.args]
+    keywords = {one.arg: literal(one.value) for one in node.keywords}
     if None in arguments or None in keywords.values() or None in keywords:
         return None
     return node.func.id, [one[0] for one in arguments if one], {str(name): one[0] for name, one in keywords.items() if one}
-
-
-def _literal(node: ast.expr) -> tuple[Any] | None:
-    try:
-        return (ast.literal_eval(node),)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return None
