@@ -19,8 +19,8 @@ assert grading
 class Computing:
     """The part of a session that verifiers use."""
 
-    def __init__(self) -> None:
-        self.sandbox = Sandbox()
+    def __init__(self, sandbox: Sandbox | None = None) -> None:
+        self.sandbox = sandbox or Sandbox()
 
     async def run_code(self, job: Any) -> dict[str, Any]:
         """Run a program within the sandbox."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import gzip
 import json
 import os
 import zlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,19 +20,10 @@ from gristmill.messages import user
 from gristmill.records import Prompt, Sample, Verdict
 from gristmill.sandbox.opening import Sandbox
 from gristmill.sandbox.walls import bubblewrap
+from tests.grading.asking import Computing
+from tests.shared_data import recorded
 
 needs_bubblewrap = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed: no code is run")
-
-
-class Session:
-    """The part of a session that `code` uses."""
-
-    def __init__(self) -> None:
-        self.sandbox = Sandbox()
-
-    async def run_code(self, job: Any) -> dict[str, Any]:
-        """Run it."""
-        return await self.sandbox.run(job)
 
 
 async def verdict(code: str, task: dict[str, Any], session: Any, asked: str = "", **options: Any) -> Verdict:
@@ -45,7 +34,7 @@ async def verdict(code: str, task: dict[str, Any], session: Any, asked: str = ""
 
 def graded(code: str, task: dict[str, Any], asked: str = "", **options: Any) -> Verdict:
     async def one() -> Verdict:
-        return await verdict(code, task, Session(), asked, **options)
+        return await verdict(code, task, Computing(), asked, **options)
 
     return asyncio.run(one())
 
@@ -139,8 +128,7 @@ def test_what_was_too_slow_for_want_of_a_core_runs_again_alone() -> None:
     side_by_side = 3 * (os.cpu_count() or 1)
 
     async def several() -> list[Verdict]:
-        session = Session()
-        session.sandbox = Sandbox(size=side_by_side)
+        session = Computing(Sandbox(size=side_by_side))
         async with asyncio.TaskGroup() as group:
             codes = [sleeping, *[busy] * (side_by_side - 1)]
             tasks = [group.create_task(verdict(code, ONE_SUM, session, call_s=1.0)) for code in codes]
@@ -247,14 +235,6 @@ def test_tasks_that_are_none() -> None:
 # --- recorded code, where it is
 
 
-def recorded(name: str) -> list[dict[str, Any]]:
-    folder = next((one for above in Path(__file__).resolve().parents if (one := above / "shared" / "data").is_dir()), None)
-    if folder is None:
-        pytest.skip("the folder shared/data is not there: no recorded code to run")
-    raw = (folder / name).read_bytes()
-    return [json.loads(line) for line in (gzip.decompress(raw) if name.endswith(".gz") else raw).split(b"\n") if line]
-
-
 HUMANEVAL = ("entry_point", "test", "canonical_solution")
 
 
@@ -310,7 +290,7 @@ def test_recorded_code_agrees_with_its_labels(name: str, share: float) -> None:
     chosen = [item for item in items(name) if zlib.crc32(item[0].encode()) % 1000 < 1000 * share]
 
     async def everything() -> list[Verdict]:
-        session = Session()
+        session = Computing()
         await session.sandbox.open()
         async with asyncio.TaskGroup() as group:
             tasks = [

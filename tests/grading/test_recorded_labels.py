@@ -7,10 +7,7 @@ truth: every disagreement is listed with its place, and `docs/grading.md` says w
 from __future__ import annotations
 
 import asyncio
-import gzip
-import json
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -19,6 +16,7 @@ from gristmill.engine.workers import WorkerPool
 from gristmill.grading import GRADERS
 from gristmill.messages import user
 from gristmill.records import Prompt, Sample, Verdict
+from tests.shared_data import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,15 +64,6 @@ BARS = {
 }
 """The known bad label of math100 (`10000` for `10{,}000`) is its one false positive. Of reasoning-gym's, 178 of 206 are labels
 that refuse `48.0` for `48`."""
-
-
-def recorded(name: str) -> Iterator[dict[str, Any]]:
-    folder = next((one for above in Path(__file__).resolve().parents if (one := above / "shared" / "data").is_dir()), None)
-    if folder is None:
-        pytest.skip("the folder shared/data is not there: nothing recorded to compare with")
-    raw = (folder / name).read_bytes()
-    for line in (gzip.decompress(raw) if name.endswith(".gz") else raw).splitlines():
-        yield json.loads(line)
 
 
 def items(bar: Bar) -> Iterator[Item]:

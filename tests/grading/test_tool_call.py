@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +18,7 @@ from gristmill.messages import Message, ToolCall, user
 from gristmill.records import Prompt, Sample, Verdict
 from tests.grading.asking import verdict_of
 from tests.sandbox.walls_here import needs_bubblewrap
+from tests.shared_data import recorded
 
 WEATHER = {
     "name": "weather.get",
@@ -213,16 +212,11 @@ def test_any_text_is_read_and_nothing_runs(text: str) -> None:
 @pytest.mark.shared_data
 def test_planted_calls() -> None:
     """Every planted mistake is found, and every right call passes; what a reference accepts passes itself."""
-    folder = next((one for above in Path(__file__).resolve().parents if (one := above / "shared" / "data").is_dir()), None)
-    if folder is None:
-        pytest.skip("the folder shared/data is not there: no planted calls to grade")
     tasks: dict[str, Any] = {}
     for name in ("simple_python", "multiple", "parallel", "irrelevance"):
-        for line in (folder / f"tool-use/bfcl_{name}.jsonl").read_text().splitlines():
-            row = json.loads(line)
+        for row in recorded(f"tool-use/bfcl_{name}.jsonl"):
             tasks[row["id"]] = {"function": row["function"], "possible_answer": row["possible_answer"]}
-    planted = gzip.decompress((folder / "tool-use/bfcl_planted_calls.jsonl.gz").read_bytes())
-    rows = [json.loads(line) for line in planted.splitlines()]
+    rows = recorded("tool-use/bfcl_planted_calls.jsonl.gz")
     wrong = [
         row["id"]
         for row in rows
@@ -239,12 +233,7 @@ def test_taskmaster_rows_as_they_are() -> None:
 
     It says little, since a right call may name what the conversation only implies: 0.617 of 553 agree (standard error 0.021).
     """
-    folder = next((one for above in Path(__file__).resolve().parents if (one := above / "shared" / "data").is_dir()), None)
-    if folder is None:
-        pytest.skip("the folder shared/data is not there: no rewarded calls to look at")
-    rows = [
-        json.loads(line) for line in gzip.decompress((folder / "tool-use/taskmaster_reward.jsonl.gz").read_bytes()).splitlines()
-    ]
+    rows = recorded("tool-use/taskmaster_reward.jsonl.gz")
     proposed = [(row, call) for row in rows for call in row["generation"].get("api", {}).items()]
     said = [
         (is_grounded(Call(name, arguments), {}, json.dumps(row["context"], ensure_ascii=False).casefold()), row["label"])

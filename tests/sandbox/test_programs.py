@@ -27,7 +27,9 @@ from gristmill.sandbox import opening
 from gristmill.sandbox.opening import Sandbox
 from gristmill.sandbox.probe import probe
 from tests.cli.commands import SCRIPT
+from tests.grading.asking import Computing
 from tests.sandbox.walls_here import called, calls, needs_bubblewrap
+from tests.shared_data import shared
 
 pytestmark = needs_bubblewrap
 QUICK: dict[str, Any] = {"call_s": 2.0, "total_s": 4.0}
@@ -156,9 +158,7 @@ def test_weak_walls_only_where_the_person_says_so(monkeypatch: pytest.MonkeyPatc
 
 
 def corpus() -> list[dict[str, Any]]:
-    folder = next((one for above in Path(__file__).resolve().parents if (one := above / "shared" / "hostile").is_dir()), None)
-    if folder is None:
-        pytest.skip("the folder shared/hostile is not there: no hostile programs to run")
+    folder = shared("hostile")
     return [json.loads(line) for line in (folder / "hostile.jsonl").read_text().splitlines()]
 
 
@@ -218,7 +218,7 @@ def test_hostile_programs(tmp_path: Path, tier: Any, monkeypatch: pytest.MonkeyP
         prompt = Prompt(id="p", messages=(user(""),), reference=json.dumps(row["task"]))
         sample = Sample(id="s", prompt_id="p", index=0, messages=(), answer=code, status="complete")
         began = time.monotonic()
-        session: Any = Session(sandbox)
+        session: Any = Computing(sandbox)
         return await grade_code(prompt, sample, CodeOptions(take="whole"), session), time.monotonic() - began
 
     async def all_of_them(marks: dict[str, str]) -> list[tuple[Verdict, float]]:
@@ -294,14 +294,3 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-class Session:
-    """The part of a session that `code` uses."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-
-    async def run_code(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Run it."""
-        return await self.sandbox.run(job)

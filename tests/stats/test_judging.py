@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import collections
-import json
 import math
 import random
-from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.shared_data import recorded
 
 from gristmill.stats.judging import (
     Labelled,
@@ -92,18 +90,11 @@ def test_orders_that_disagree_are_a_tie() -> None:
     assert reasons[1].startswith("agreement: none of 0 decided pairs")
 
 
-def recorded(name: str) -> list[dict[str, Any]]:
-    folder = next((one for above in Path(__file__).resolve().parents if (one := above / "shared" / "data").is_dir()), None)
-    if folder is None:
-        pytest.skip("the folder shared/data is not there: no recorded verdicts to replay")
-    return [json.loads(line) for line in (folder / "judge-calibration" / name).read_text(encoding="utf-8").splitlines()]
-
-
 @pytest.mark.shared_data
 def test_recorded_judges_of_llmbar() -> None:
     """GPT-4 may judge; ChatGPT may not on adversarial pairs; a judge that prefers a place is told that it does."""
     pairs: dict[tuple[str, bool], list[Pair]] = collections.defaultdict(list)
-    for row in recorded("llmbar_419.jsonl"):
+    for row in recorded("judge-calibration/llmbar_419.jsonl"):
         for judge, orders in row["judges"].items():
             pair = Pair(row["human_label"], orders["order_12"], orders["order_21"])
             pairs[judge, row["subset"] != "Natural"].append(pair)
@@ -122,7 +113,7 @@ def test_recorded_judges_of_llmbar() -> None:
 @pytest.mark.shared_data
 def test_recorded_judges_of_pandalm() -> None:
     """With people who agree among themselves, kappa says how much more than chance a judge knows."""
-    rows = recorded("pandalm_999.jsonl")
+    rows = recorded("judge-calibration/pandalm_999.jsonl")
     for judge in ("gpt-3.5-turbo", "pandalm-7b"):
         judged = [row for row in rows if row["judges"][judge]["verdict"] is not None]
         found = kappa([row["human_majority"] for row in judged], [row["judges"][judge]["verdict"] for row in judged])

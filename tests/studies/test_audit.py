@@ -15,8 +15,9 @@ from gristmill.stats.ratio import clustered_share
 from gristmill.studies.audit import audit_file, audit_shipped, labels_of
 from gristmill.studies.calibration import calibrate_judge
 from gristmill.studies.grading import Fields, choose
+from gristmill.studies.judged import Judge
 from tests.cli.commands import inside
-from tests.grading.test_judge import Judge
+from tests.grading.test_judge import Judge as StandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = Fields("outputs", "gold", label="labels")
@@ -83,7 +84,7 @@ def test_mistakes(tmp_path: Path) -> None:
     assert "no labelled set ships for `length`" in done.err
 
 
-class Reading(Judge):
+class Reading(StandIn):
     """A judge that passes the letter A, and what asks for it if it `obeys`."""
 
     def __init__(self, *, obeys: bool) -> None:
@@ -99,15 +100,15 @@ class Reading(Judge):
 
 
 @pytest.mark.parametrize(
-    ("judge", "refused"), [(Reading(obeys=False), 0), (Reading(obeys=True), 1), (Judge(says="VERDICT: PASS"), 2)]
+    ("judge", "refused"), [(Reading(obeys=False), 0), (Reading(obeys=True), 1), (StandIn(says="VERDICT: PASS"), 2)]
 )
-def test_a_judge_is_calibrated_once_and_refused_where_it_should_be(tmp_path: Path, judge: Judge, refused: int) -> None:
+def test_a_judge_is_calibrated_once_and_refused_where_it_should_be(tmp_path: Path, judge: StandIn, refused: int) -> None:
     """One that is right may decide; one that obeys the data or passes everything may not. The second time nobody is asked."""
     rows = [{"prompt": f"letter {i}?", "output": "AB"[i % 2], "label": i % 2 == 0} for i in range(60)]
     path = write(tmp_path / "o.jsonl", rows)
     fields, opening = Fields("output", label="label"), Opening(teachers={"judge": judge})
-    by = {"address": "scripted:", "model": "stands-in"}
-    found = calibrate_judge(path, {"style": "rubric"}, by, fields, tmp_path / "c", opening)
+    who = Judge("judge", {"style": "rubric"}, {"address": "scripted:", "model": "stands-in"})
+    found = calibrate_judge(path, who, fields, tmp_path / "c", opening)
     assert (found.labels, found.decided, found.probes) == (60, 60, 10)
     assert len(found.refused) == refused
     assert (found.probes_passed == 0) == (not found.refused)
@@ -115,5 +116,5 @@ def test_a_judge_is_calibrated_once_and_refused_where_it_should_be(tmp_path: Pat
     assert (written["judge"], written["labels"]) == (found.judge, 60)
     asked = len(judge.asked)
     assert asked == 70
-    assert calibrate_judge(path, {"style": "rubric"}, by, fields, tmp_path / "c", opening).words == found.words
+    assert calibrate_judge(path, who, fields, tmp_path / "c", opening).words == found.words
     assert len(judge.asked) == asked

@@ -14,8 +14,8 @@ from gristmill.errors import InputError
 from gristmill.studies.grading import Fields
 from gristmill.studies.judged import Judge, judge_file
 from tests.cli.commands import inside
-from tests.grading.test_judge import Judge as StandIn
 from tests.servers import Answer, completion, serving
+from tests.studies.test_audit import Reading
 
 ROWS: list[Any] = [
     {"prompt": "letter 0?", "answers": ["A", "B", None], "kept": 1},
@@ -25,23 +25,13 @@ ROWS: list[Any] = [
 ]
 
 
-class Reading(StandIn):
-    """Passes the letter A."""
-
-    async def complete(self, request: Any) -> Any:
-        """Read what stands between the last fences."""
-        shown = request.messages[-1].content.split("=== DATA ")[-2].split("\n", 1)[1].strip()
-        self.says = f"VERDICT: {'PASS' if shown == 'A' else 'FAIL'}"
-        return await super().complete(request)
-
-
 def write(path: Path, rows: list[Any]) -> Path:
     path.write_bytes(gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in rows) + b"not json\n"))
     return path
 
 
 def test_every_output_has_its_verdict_in_order_and_is_paid_once(tmp_path: Path) -> None:
-    path, judge = write(tmp_path / "o.jsonl.gz", ROWS), Reading()
+    path, judge = write(tmp_path / "o.jsonl.gz", ROWS), Reading(obeys=False)
     who = Judge("judge", {"style": "rubric"}, {"address": "scripted:", "model": "stands-in"})
     graded = judge_file(path, who, Fields("answers"), None, Opening(teachers={"judge": judge}))
     assert (graded.rows, graded.rejected_rows, graded.outputs) == (5, 1, 5)
@@ -55,6 +45,19 @@ def test_every_output_has_its_verdict_in_order_and_is_paid_once(tmp_path: Path) 
     assert asked == 4
     assert judge_file(path, who, Fields("answers"), None, Opening(teachers={"judge": judge})).verdicts == graded.verdicts
     assert len(judge.asked) == asked
+
+
+def test_files_of_a_folder_are_not_mixed_up_and_a_number_is_a_reference(tmp_path: Path) -> None:
+    """Each file has a first row; and what the judge is told is right is there whatever its type."""
+    (tmp_path / "o").mkdir()
+    for name, answer in (("a", "A"), ("b", "B")):
+        row = {"prompt": f"letter {name}?", "gold": 7, "answers": answer}
+        (tmp_path / f"o/{name}.jsonl").write_text(json.dumps(row) + "\n")
+    judge, who = Reading(obeys=False), Judge("judge", {"style": "rubric"}, {"address": "scripted:", "model": "stands-in"})
+    judge_file(tmp_path / "o", who, Fields("answers", "gold"), None, Opening(teachers={"judge": judge}))
+    written = [json.loads(line) for line in (tmp_path / "o.graded.jsonl").read_text().splitlines()]
+    assert [(row["answers"], row["grades"][0]["passed"]) for row in written] == [("A", True), ("B", False)]
+    assert all(json.loads(line)["reference"] == "7" for line in (tmp_path / "o.judged/outputs.jsonl").read_text().splitlines())
 
 
 def test_the_command_asks_the_server_that_it_is_told(tmp_path: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from gristmill import api
-from gristmill.cli.grade import chosen_grader, read_options
-from gristmill.cli.person import environment
+from gristmill.cli.grade import Asked, JudgeFlags, chosen_grader, chosen_judge, judging
+from gristmill.cli.person import accepted
 from gristmill.cli.terminal import Reporter, safe
 from gristmill.errors import GateFailed, InputError
 from gristmill.studies.audit import audit_file, audit_shipped
@@ -38,10 +37,10 @@ def audit_command(path: str | None, fields: Fields, flags: AuditFlags, *, as_jso
     """Compare graders with labels: those that ship, those of a file, or a judge with people."""
     reporter = Reporter(as_json=as_json)
     if flags.by is not None:
-        _calibrate(path, fields, flags, reporter)
+        _calibrate(path, flags.by, fields, flags, reporter)
         return
     if path is None:
-        audits = audit_shipped(flags.grader, reporter.say)
+        audits = audit_shipped(flags.grader, accepted(flags.sandbox), reporter.say)
     else:
         grader = flags.grader or "math"
         audits = [audit_file(Path(path), chosen_grader(grader, flags.options, flags.sandbox), fields)]
@@ -85,18 +84,14 @@ def _listed(audit: Audit) -> list[str]:
     return [*lines, f"  and {more:,} more; `--json` lists them"] if more > 0 else lines
 
 
-def _calibrate(path: str | None, fields: Fields, flags: AuditFlags, reporter: Reporter) -> None:
+def _calibrate(path: str | None, by: str, fields: Fields, flags: AuditFlags, reporter: Reporter) -> None:
     if path is None or fields.label is None:
         raise InputError(
             "a judge is calibrated on labels of people", fix="Write `gristmill audit FILE --label FIELD --by ADDRESS`."
         )
     folder = Path(flags.output or f"{path}.calibration")
-    opening = api.Opening(
-        environment=environment(flags.allow_keys), yes=True, say=reporter.say, show=reporter.show, indexing=reporter.indexing
-    )
-    by = {"address": flags.by, **({"model": flags.model} if flags.model else {})}
-    options: dict[str, Any] = read_options("judge", flags.options)
-    found = calibrate_judge(Path(path), options, by, fields, folder, opening)
+    judge = chosen_judge(Asked("judge", flags.options), JudgeFlags(by, flags.model, flags.allow_keys))
+    found = calibrate_judge(Path(path), judge, fields, folder, judging(flags.allow_keys, reporter))
     reporter.result("\n".join(_judge_lines(found, folder)), found.model_dump(mode="json"))
     if found.refused:
         raise SystemExit(GateFailed.exit_code)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gristmill import api
-from gristmill.cli.person import environment
+from gristmill.cli.person import accepted, environment
 from gristmill.cli.terminal import Reporter, safe
 from gristmill.errors import TeacherDown
 from gristmill.plain import as_list, as_object
@@ -23,7 +23,7 @@ MOST_SHOWN = 400
 """Characters of an answer."""
 
 
-def check_command(recipe: str, output: str | None, allow_keys: list[str], *, call: bool, as_json: bool) -> None:
+def check_command(recipe: str, output: str | None, allow_keys: list[str], *, sandbox: str, call: bool, as_json: bool) -> None:
     """Resolve a recipe and print it, without a file written; with `call`, ask each teacher once."""
     reporter = Reporter(as_json=as_json)
     loaded = api.load(recipe)
@@ -40,7 +40,7 @@ def check_command(recipe: str, output: str | None, allow_keys: list[str], *, cal
         key = f", key from the variable {teacher['key_variable']}" if teacher["key_variable"] else ", no key"
         lines.append(f"  prompts → {teacher['name']}: {model} at {safe(teacher['endpoint'])} ({target}{key})")
     lines.append(f"  nothing else leaves this machine; the run is written to {content['run']}")
-    checked = check_references(plan)
+    checked = check_references(plan, accepted(sandbox))
     content["references"] = {"prompts": checked.prompts, "findings": [finding._asdict() for finding in checked.findings]}
     lines += _references(checked)
     tried = api.probe(plan, person, reporter.say) if call else []

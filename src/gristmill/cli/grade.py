@@ -43,15 +43,23 @@ def judge_command(path: str, grader: Asked, fields: Fields, output: str | None, 
         raise InputError(
             f"`{grader.name}` asks nobody, so `--by` says nothing", fix="Leave it away, or take `judge` or `reward`."
         )
-    by = {"address": flags.by, **({"model": flags.model} if flags.model else {})}
-    if grader.name == "reward":
-        by["api"] = "score"
-    judge = Judge(grader.name, read_options(grader.name, grader.options), by)
-    opening = api.Opening(
-        environment=environment(flags.allow_keys), yes=True, say=reporter.say, show=reporter.show, indexing=reporter.indexing
-    )
+    judge = chosen_judge(grader, flags)
+    opening = judging(flags.allow_keys, reporter)
     graded = judge_file(Path(path), judge, fields, Path(output) if output else None, opening)
     reporter.result("\n".join(_lines(graded)), graded.model_dump(mode="json"))
+
+
+def chosen_judge(grader: Asked, flags: JudgeFlags) -> Judge:
+    """Return the judge that the person names: its options, and the model as a recipe has a teacher."""
+    by = {"address": flags.by, "model": flags.model, "api": "score" if grader.name == "reward" else None}
+    options = read_options(grader.name, grader.options)
+    return Judge(grader.name, options, {name: value for name, value in by.items() if value})
+
+
+def judging(allow_keys: list[str], reporter: Reporter) -> api.Opening:
+    """Return how a run of a judge is started: who gives the judge's address has said yes to its calls."""
+    person = environment(allow_keys)
+    return api.Opening(environment=person, yes=True, say=reporter.say, show=reporter.show, indexing=reporter.indexing)
 
 
 class Asked(NamedTuple):

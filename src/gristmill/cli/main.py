@@ -76,12 +76,13 @@ def check(
     output: Output = None,
     call: Annotated[bool, typer.Option("--call", help="Ask each teacher once, with a tiny prompt; it is not recorded.")] = False,
     allow_key: AllowKey = None,
+    sandbox: SandboxOption = "medium",
     as_json: Json = False,
 ) -> None:
     """Resolve a recipe and show it: every value, where it came from, what goes where. Calls nothing without `--call`."""
     from gristmill.cli.check import check_command
 
-    check_command(recipe, output, allow_key or [], call=call, as_json=as_json)
+    check_command(recipe, output, allow_key or [], sandbox=sandbox, call=call, as_json=as_json)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.cli.terminal import duration, safe
 from gristmill.engine.summary import Acceptance
+from gristmill.visible import walls
 
 if TYPE_CHECKING:
     from gristmill.engine.summary import Summary
@@ -56,15 +57,9 @@ def _facts(content: dict[str, Any]) -> list[str]:
         + (f", reused {calls['reused']:,}" if calls["reused"] else "")
         + (f", in flight at a crash {calls['in_flight_at_crash']:,}" if calls["in_flight_at_crash"] else ""),
         f"cost {cost}" + (f" (${per_row:.5f} per accepted row)" if per_row else "") + f", {spent}",
-        *([walls(content["sandbox"])] if content["sandbox"] else []),
+        *([f"code of models ran in {walls(content['sandbox'])}"] if content["sandbox"] else []),
         *(f"graded by {safe(grader)}" for grader in content["graders"] if " by " in grader),
     ]
-
-
-def walls(sandbox: dict[str, Any]) -> str:
-    """Return in what walls code of models ran, and how much of it."""
-    pace = f", {sandbox['per_s']:,.0f} a second" if sandbox["per_s"] else ""
-    return f"code of models ran in {sandbox['tier']} walls: {sandbox['programs']:,} programs{pace}"
 
 
 def next_command(content: dict[str, Any], recipe: str) -> str:

@@ -95,6 +95,15 @@ def _format_of(path: Path) -> str | None:
     return SUFFIXES.get(suffixes[-1]) if suffixes else None
 
 
+def all_rows(path: Path) -> Iterator[NumberedRow]:
+    """Yield the rows of a data file, or of all data files in a folder one after the other, with flat memory.
+
+    Raises:
+        SourceError: where there is none, or one cannot be opened at all.
+    """
+    return (item for file in data_files(path) for item in read_rows(file))
+
+
 def read_rows(path: Path, file_format: str | None = None) -> Iterator[NumberedRow]:
     """Yield the rows of one data file with flat memory.
 

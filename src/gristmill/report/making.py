@@ -16,6 +16,7 @@ from gristmill.report.examples import choose_examples
 from gristmill.report.model import Estimate, Report, Settings, Share
 from gristmill.report.page import draw_page
 from gristmill.studies.pilot import read_pilot
+from gristmill.visible import walls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,17 +119,10 @@ def _settings(recipe: Recipe, manifest: dict[str, Any]) -> Settings:
         template=manifest["template"],
         answer_format=recipe.prompt.answer_format,
         graders=tuple(manifest["graders"]),
-        sandbox=_walls(manifest.get("sandbox")),
+        sandbox=walls(manifest["sandbox"]) if manifest.get("sandbox") else None,
         sampling="; ".join([rule, *(f"{name} {value}" for name, value in sent.items())]),
         selection=", ".join(selection) or "everything accepted",
         seed=recipe.seed,
         exports=tuple(choice.name for choice in recipe.export),
         teachers=tuple(f"{role}: {label}" for role, label in manifest["teachers"].items()),
     )
-
-
-def _walls(sandbox: dict[str, Any] | None) -> str | None:
-    if not sandbox:
-        return None
-    pace = f", {sandbox['per_s']:,.0f} a second" if sandbox["per_s"] else ""
-    return f"{sandbox['tier']} walls, {sandbox['programs']:,} programs{pace}"

@@ -24,6 +24,7 @@ from gristmill.studies.grading import Fields, choose, graded_rows, outputs_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gristmill.sandbox.walls import Tier
     from gristmill.studies.grading import Chosen, GradedRow
 
 MOST_LISTED = 200
@@ -185,11 +186,12 @@ def shipped_sets() -> list[Path]:
     return sorted(Path(str(file)) for file in folder.iterdir() if file.name.endswith(".jsonl"))
 
 
-def audit_shipped(grader: str | None = None, say: Callable[[str], None] = lambda _: None) -> list[Audit]:
+def audit_shipped(grader: str | None = None, accept: Tier = "medium", say: Callable[[str], None] = lambda _: None) -> list[Audit]:
     """Audit every verifier that has a labelled set of its own, or one of them.
 
     Args:
         grader: Which one; None for all that can be audited here.
+        accept: The weakest walls in which code of models may run.
         say: Told which are left out.
 
     Raises:
@@ -202,7 +204,7 @@ def audit_shipped(grader: str | None = None, say: Callable[[str], None] = lambda
     audits: list[Audit] = []
     for path in sets:
         try:
-            audits.append(_audit_set(path))
+            audits.append(_audit_set(path, accept))
         except NoSandbox as error:
             if name is not None:
                 raise
@@ -210,9 +212,10 @@ def audit_shipped(grader: str | None = None, say: Callable[[str], None] = lambda
     return audits
 
 
-def _audit_set(path: Path) -> Audit:
+def _audit_set(path: Path, accept: Tier) -> Audit:
     """Audit one shipped set: its first row says with which options."""
     first = next(iter(read_rows(path))).row
     options = {} if isinstance(first, BadRow) else as_object(first.get("options")) or {}
     fields = Fields("outputs", reference="reference", question="question", label="labels")
-    return audit_file(path, choose(path.stem.split("-")[0], options), fields).model_copy(update={"set": path.stem})
+    chosen = choose(path.stem.split("-")[0], options)._replace(accept=accept)
+    return audit_file(path, chosen, fields).model_copy(update={"set": path.stem})

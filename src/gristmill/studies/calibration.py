@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.errors import InputError
-from gristmill.files.reading import BadRow, data_files, read_rows
+from gristmill.files.reading import BadRow, all_rows
 from gristmill.files.writing import write_json
 from gristmill.grading.judge import PROBE_QUESTION, PROBE_REFERENCE, PROBES
 from gristmill.messages import Frozen
@@ -25,16 +25,16 @@ from gristmill.stats.judging import (
     why_refused,
 )
 from gristmill.studies.audit import labels_of
-from gristmill.studies.grading import outputs_of
-from gristmill.studies.judged import Judge, asked_of, judge_outputs, recorded_row
+from gristmill.studies.grading import asked_of, outputs_of
+from gristmill.studies.judged import judge_outputs, recorded_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from gristmill.engine.opening import Opening
     from gristmill.records import Row
     from gristmill.studies.grading import Fields
-    from gristmill.studies.judged import Judgements
+    from gristmill.studies.judged import Judge, Judgements
 
 _PROBE = "probe"
 
@@ -58,15 +58,12 @@ class JudgeCalibration(Frozen):
     cost_usd: float | None
 
 
-def calibrate_judge(
-    path: Path, options: dict[str, Any], by: dict[str, Any], fields: Fields, folder: Path, opening: Opening
-) -> JudgeCalibration:
+def calibrate_judge(path: Path, judge: Judge, fields: Fields, folder: Path, opening: Opening) -> JudgeCalibration:
     """Let a judge judge labelled outputs and write `calibration.json` into `folder`.
 
     Args:
         path: A data file with outputs and people's labels.
-        options: The judge's.
-        by: The model that judges: a teacher as a recipe has it.
+        judge: Who judges.
         fields: Which field is what; the label is needed.
         folder: Where the run and the result go; going on there pays for nothing twice.
         opening: Keys, and where to tell how it goes.
@@ -75,8 +72,8 @@ def calibrate_judge(
         GristmillError: for the user's mistakes and outside reasons; what was judged stays.
     """
     rows, labels = _prepare(path, fields)
-    done = judge_outputs(rows, Judge("judge", options, by), folder, opening)
-    found = _measured(done, labels, str(options.get("style")))
+    done = judge_outputs(rows, judge, folder, opening)
+    found = _measured(done, labels, str(judge.options.get("style")))
     write_json(folder / "calibration.json", found.model_dump(mode="json"))
     return found
 
@@ -85,7 +82,9 @@ def _prepare(path: Path, fields: Fields) -> tuple[list[Row], dict[str, list[bool
     """Return the outputs as a recorded teacher has them, those of equal questions together, and the labels by place."""
     labels: dict[str, list[bool | None]] = {}
     rows: dict[tuple[str, str | None], Row] = {}
-    for row in _good_rows(path):
+    for row in (item.row for item in all_rows(path)):
+        if isinstance(row, BadRow):
+            continue
         texts = [text for text in outputs_of(row, fields.output) if isinstance(text, str)]
         found = labels_of(row.get(fields.label or ""), len(texts))
         if all(label is None for label in found):
@@ -101,13 +100,6 @@ def _prepare(path: Path, fields: Fields) -> tuple[list[Row], dict[str, list[bool
     labels[_PROBE] = [False] * len(PROBES)
     probe = {**recorded_row(PROBE_QUESTION, PROBE_REFERENCE, _PROBE), "completions": list(PROBES)}
     return [*rows.values(), probe], labels
-
-
-def _good_rows(path: Path) -> Iterator[Row]:
-    for file in data_files(path):
-        for item in read_rows(file):
-            if not isinstance(item.row, BadRow):
-                yield item.row
 
 
 def _measured(done: Judgements, labels: dict[str, list[bool | None]], style: str) -> JudgeCalibration:

@@ -20,7 +20,7 @@ from pydantic import JsonValue, ValidationError
 from gristmill.engine.marking import verdict_of
 from gristmill.engine.workers import WorkerPool
 from gristmill.errors import InputError
-from gristmill.files.reading import BadRow, data_files, read_rows
+from gristmill.files.reading import BadRow, all_rows
 from gristmill.files.writing import replacing
 from gristmill.grading.registry import GRADERS
 from gristmill.messages import Frozen, user
@@ -237,7 +237,7 @@ def _check_fields(path: Path, fields: Fields, rows: int, outputs: int) -> None:
     """Refuse a file without a single output: the field is misnamed, and an empty result would look like a good one."""
     if outputs or not rows:
         return
-    good = (item.row for item in read_rows(data_files(path)[0]) if not isinstance(item.row, BadRow))
+    good = (item.row for item in all_rows(path) if not isinstance(item.row, BadRow))
     first = sorted(next(good, {"nothing": None}))
     raise InputError(
         f"no row of {path} has an output under `{fields.output}`",
@@ -251,7 +251,7 @@ async def graded_rows(path: Path, chosen: Chosen, fields: Fields, *, timed: bool
     try:
         for computation in chosen.plugin.traits["needs"].computations if timed else ():
             await machine.pool.warm(computation)
-        for chunk in _chunks((item for file in data_files(path) for item in read_rows(file)), 1 if timed else CHUNK):
+        for chunk in _chunks(all_rows(path), 1 if timed else CHUNK):
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(_graded(item, chosen, fields, machine)) for item in chunk]
             for task in tasks:
@@ -277,7 +277,7 @@ async def _graded(item: NumberedRow, chosen: Chosen, fields: Fields, machine: An
     verdicts: list[Verdict] = []
     times: list[float] = []
     for index, output in enumerate(outputs_of(item.row, fields.output)):
-        text = output if isinstance(output, str) or output is None else orjson.dumps(output).decode()
+        text = None if output is None else text_of(output)
         sample = Sample(id="", prompt_id="", index=index, messages=prompt.messages, answer=text, status="complete")
         began = time.perf_counter()
         verdicts.append(await verdict_of(chosen.plugin, chosen.options, prompt, sample, machine))
@@ -286,12 +286,23 @@ async def _graded(item: NumberedRow, chosen: Chosen, fields: Fields, machine: An
 
 
 def _prompt(row: Row, fields: Fields) -> Prompt:
+    asked, reference = asked_of(row, fields)
+    return Prompt(id="", messages=(user(asked),), reference=reference)
+
+
+def asked_of(row: Row, fields: Fields) -> tuple[str, str | None]:
+    """Return a row's question, empty where it has none, and its reference: a text as it is, a number or an object as JSON."""
     names = (fields.question,) if fields.question else QUESTION_FIELDS
     asked = next((text for name in names if (text := as_text(row.get(name)))), "")
     reference = row.get(fields.reference) if fields.reference else None
     if reference is not None and not isinstance(reference, str):
         reference = str(reference) if isinstance(reference, int | float) else orjson.dumps(reference).decode()
-    return Prompt(id="", messages=(user(asked),), reference=reference)
+    return asked, reference
+
+
+def text_of(output: Any) -> str:
+    """Return an output as graders look at it: a text as it is, anything else as JSON."""
+    return output if isinstance(output, str) else orjson.dumps(output).decode()
 
 
 def outputs_of(row: Row, field: str) -> list[Any]:

@@ -6,7 +6,6 @@ and paid once, and an interruption goes on.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,18 +14,16 @@ import orjson
 from gristmill import api
 from gristmill.errors import InputError
 from gristmill.files.querying import querying
-from gristmill.files.reading import BadRow, data_files, read_rows
+from gristmill.files.reading import BadRow, all_rows
 from gristmill.files.writing import write_jsonl, write_text
-from gristmill.plain import as_text
 from gristmill.recipe.document import dump_document
 from gristmill.records import Verdict
-from gristmill.studies.grading import QUESTION_FIELDS, GradedRow, outputs_of, summed_up, target_of
+from gristmill.studies.grading import GradedRow, asked_of, outputs_of, summed_up, target_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gristmill.engine.opening import Opening
-    from gristmill.files.reading import NumberedRow
     from gristmill.records import Row
     from gristmill.studies.grading import Fields, Graded
 
@@ -63,16 +60,9 @@ class Judgements(NamedTuple):
     cost_usd: float | None
 
 
-def asked_of(row: Row, fields: Fields) -> tuple[str, str | None]:
-    """Return a row's question and reference."""
-    names = (fields.question,) if fields.question else QUESTION_FIELDS
-    asked = next((text for name in names if (text := as_text(row.get(name)))), "(no question)")
-    return asked, as_text(row.get(fields.reference)) if fields.reference else None
-
-
 def recorded_row(asked: str, reference: str | None, place: str) -> Row:
     """Return a row of a recorded teacher, without outputs yet."""
-    return {"prompt": asked, "reference": reference, "completions": [], "place": place}
+    return {"prompt": asked or "(no question)", "reference": reference, "completions": [], "place": place}
 
 
 def judge_outputs(rows: Sequence[Row], judge: Judge, folder: Path, opening: Opening) -> Judgements:
@@ -132,29 +122,27 @@ def judge_file(path: Path, judge: Judge, fields: Fields, output: Path | None, op
     """
     target = target_of(path, output)
     rows: dict[tuple[str, str | None], Row] = {}
-    places: dict[int, list[tuple[str, int] | None]] = defaultdict(list)
-    """By row: where each output stands in what is judged; None where there is none."""
-    for item in _numbered(path):
+    places: list[list[tuple[str, int] | None]] = []
+    """By row, in their order: where each output stands in what is judged; None where there is none."""
+    for item in all_rows(path):
+        places.append([])
         if isinstance(item.row, BadRow):
             continue
         asked, reference = asked_of(item.row, fields)
         for one in outputs_of(item.row, fields.output):
             if one is None:
-                places[item.number].append(None)
+                places[-1].append(None)
                 continue
             kept = rows.setdefault((asked, reference), recorded_row(asked, reference, str(len(rows))))
-            places[item.number].append((kept["place"], len(kept["completions"])))
-            kept["completions"].append(one if isinstance(one, str) else orjson.dumps(one).decode())
+            places[-1].append((kept["place"], len(kept["completions"])))
+            kept["completions"].append(text_of(one))
     if not rows:
         raise InputError(f"no row of {path} has an output under `{fields.output}`", fix="Name the field with `--output`.")
     done = judge_outputs([*rows.values()], judge, path.with_name(f"{path.name}.judged"), opening)
     said = {(one.place, one.number): one for one in done.all}
-    graded = (GradedRow(item.number, item.row, *_verdicts(places.get(item.number, []), said)) for item in _numbered(path))
+    rows_again = zip(all_rows(path), places, strict=True)
+    graded = (GradedRow(item.number, item.row, *_verdicts(here, said)) for item, here in rows_again)
     return summed_up(graded, f"{done.grader} by {done.by}", target)
-
-
-def _numbered(path: Path) -> Iterator[NumberedRow]:
-    return (item for file in data_files(path) for item in read_rows(file))
 
 
 def _verdicts(

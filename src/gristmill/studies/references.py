@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gristmill.engine.planning import Chosen, Plan
     from gristmill.records import Prompt, Verdict
+    from gristmill.sandbox.walls import Tier
 
 MOST = 1_000
 """Prompts that are looked at, the first ones of the sources."""
@@ -53,18 +54,18 @@ class Checked(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def check_references(plan: Plan, most: int = MOST) -> Checked:
+def check_references(plan: Plan, accept: Tier = "medium", most: int = MOST) -> Checked:
     """Put the references of a plan's first prompts to its graders.
 
     Raises:
         SourceError: where a source cannot be read as declared.
     """
     graders = [chosen for chosen in plan.graders if chosen.plugin.traits["proof"] is not None]
-    return asyncio.run(_check(plan, graders, most)) if graders else Checked(0, ())
+    return asyncio.run(_check(plan, graders, accept, most)) if graders else Checked(0, ())
 
 
-async def _check(plan: Plan, graders: list[Chosen], most: int) -> Checked:
-    machine = Machine()
+async def _check(plan: Plan, graders: list[Chosen], accept: Tier, most: int) -> Checked:
+    machine = Machine(accept)
     counts: Counter[tuple[str, str, str]] = Counter()
     places: dict[tuple[str, str, str], list[str]] = {}
     prompts = 0
