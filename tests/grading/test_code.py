@@ -21,6 +21,7 @@ from gristmill.records import Prompt, Sample, Verdict
 from gristmill.sandbox.opening import Sandbox
 from gristmill.sandbox.walls import bubblewrap
 from tests.grading.asking import Computing
+from tests.sandbox.walls_here import called
 from tests.shared_data import recorded
 
 needs_bubblewrap = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed: no code is run")
@@ -137,6 +138,19 @@ def test_what_was_too_slow_for_want_of_a_core_runs_again_alone() -> None:
     slept, *worked = asyncio.run(several())
     assert {one.reason for one in worked} == {"pass"}
     assert slept.reason == "timeout"
+
+
+ORDER = "tuple({'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'})"
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("task", [ONE_SUM, {"entry_point": "add", "test_code": "def check(f):\n    assert f(1, 2) == 3\n"}])
+def test_code_that_depends_on_the_order_of_a_set_is_flaky(task: dict[str, Any]) -> None:
+    """Right in the order that is met first, and wrong in another; for tests that are a program as well."""
+    first = called(f"def f():\n    return list({ORDER})\n")
+    code = f"def add(a, b):\n    return a + b if {ORDER} == {tuple(first)!r} else 9\n"
+    assert graded(code, task, rerun=False).reason == "pass"
+    assert graded(code, task).reason == "flaky"
 
 
 WEAK = {"entry_point": "top", "solution": "def top(a):\n    return max(a)\n"}

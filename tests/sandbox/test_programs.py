@@ -26,6 +26,8 @@ from gristmill.records import Prompt, Sample, Verdict
 from gristmill.sandbox import opening
 from gristmill.sandbox.opening import Sandbox
 from gristmill.sandbox.probe import probe
+from gristmill.sandbox.runner import Runner
+from gristmill.values import encode
 from tests.cli.commands import SCRIPT
 from tests.grading.asking import Computing
 from tests.sandbox.walls_here import called, calls, needs_bubblewrap
@@ -40,6 +42,21 @@ def test_values_in_values_out() -> None:
     assert calls(code, [(1, "é"), ()]) == [[(1, "é"), {"x": (1.5, None)}], [(), {"x": (1.5, None)}]]
     assert called("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f():\n    return P(3).x\n") == 3
     assert called("state = []\ndef f():\n    state.append(1)\n    return len(state)\n") == 1
+
+
+@pytest.mark.parametrize("tier", ["strong", "medium", "weak"])
+def test_sets_come_in_the_order_that_is_asked_for(tier: Any) -> None:
+    """The same with the same seed, in every walls, and another with another."""
+    code = "def f():\n    return hash('a')\n"
+    call: list[Any] = ["f", encode([]), encode({})]
+    job = {"mode": "function", "code": code, "entry_point": "f", "calls": [call]}
+
+    async def hashes() -> list[Any]:
+        runner = Runner(tier)
+        return [(await runner.run({**job, "hash_seed": seed}))["results"][0]["value"] for seed in (0, 0, 1)]
+
+    first, again, other = asyncio.run(hashes())
+    assert first == again != other
 
 
 MANY = """
@@ -205,38 +222,57 @@ def baited(folder: Path) -> Generator[dict[str, str]]:
 @pytest.mark.shared_data
 @pytest.mark.parametrize("tier", ["strong", "medium"])
 def test_hostile_programs(tmp_path: Path, tier: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No attack passes, every control does, no canary is touched, nothing is left behind, and each ends in time."""
+    """No attack passes, every control does, no canary is touched, nothing is left behind, and each ends in its time.
+
+    A program that a loaded machine gave no core runs once more with twice the time, so each run is held against its own limit.
+    """
     if tier == "medium":
         monkeypatch.setattr("gristmill.sandbox.walls.bubblewrap", lambda: None)
     sandbox = Sandbox()
     rows = corpus()
 
-    async def graded(row: dict[str, Any], marks: dict[str, str]) -> tuple[Verdict, float]:
+    session: Any = Timed(sandbox)
+
+    async def graded(row: dict[str, Any], marks: dict[str, str]) -> Verdict:
         code = row["code"]
         for mark, value in marks.items():
             code = code.replace(mark, value)
         prompt = Prompt(id="p", messages=(user(""),), reference=json.dumps(row["task"]))
         sample = Sample(id="s", prompt_id="p", index=0, messages=(), answer=code, status="complete")
-        began = time.monotonic()
-        session: Any = Computing(sandbox)
-        return await grade_code(prompt, sample, CodeOptions(take="whole"), session), time.monotonic() - began
+        return await grade_code(prompt, sample, CodeOptions(take="whole"), session)
 
-    async def all_of_them(marks: dict[str, str]) -> list[tuple[Verdict, float]]:
+    async def all_of_them(marks: dict[str, str]) -> list[Verdict]:
         assert (await sandbox.open()).tier == tier
         return [await graded(row, marks) for row in rows]
 
     with baited(tmp_path) as marks:
         found = asyncio.run(all_of_them(marks))
-    for row, (verdict, wall_s) in zip(rows, found, strict=True):
+    for row, verdict in zip(rows, found, strict=True):
         if row["kind"] == "control":
             assert verdict.passed is True, (row["id"], verdict)
         else:
             assert verdict.passed is not True, (row["id"], verdict)
             allowed = row["expect"].get("verdict_any_of")
             assert not allowed or verdict.reason in {*allowed, "protocol", "broken_tests"}, (row["id"], verdict)
-        assert wall_s <= 10 + 2, (row["id"], wall_s)
+    assert {limit_s for limit_s, _ in session.walls} <= {10.0, 20.0}
+    assert not [(limit_s, wall_s) for limit_s, wall_s in session.walls if wall_s > limit_s + 2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["secret.txt"]
     assert not left_behind()
+
+
+class Timed(Computing):
+    """Keeps the limit of each program and how long it ran, in seconds."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.walls: list[tuple[float, float]] = []
+
+    async def run_code(self, job: Any) -> dict[str, Any]:
+        """Run a program, and wait until all of it is over."""
+        began = time.monotonic()
+        result = await super().run_code(job)
+        self.walls.append((job["limits"]["total_s"], time.monotonic() - began))
+        return result
 
 
 ORDINARY = 65534
@@ -272,21 +308,15 @@ def test_hostile_programs_of_an_ordinary_user(tmp_path: Path) -> None:
 
 def left_behind() -> list[int]:
     """Return the programs that this process started, and those that nobody does any more: not those of tests beside it."""
-    programs = [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/cmdline") if b"def serve_function" in _bytes(one)]
-    lines = [(pid, _above(pid)) for pid in programs]
-    ours = {*_above(os.getpid())} - {1}
-    return [pid for pid, above in lines if above and (os.getpid() in above or not ours & {*above})]
+    programs = {int(one.parent.name) for one in Path("/proc").glob("[0-9]*/cmdline") if b"def serve_function" in _bytes(one)}
+    parents = {pid: _parent(pid) for pid in programs}
+    return [pid for pid, parent in parents.items() if parent in (1, os.getpid())]
 
 
-def _above(pid: int) -> list[int]:
-    found: list[int] = []
-    while pid > 1:
-        status = _bytes(Path(f"/proc/{pid}/status")).decode().split("\nPPid:\t")
-        if len(status) < 2:
-            return []
-        pid = int(status[1].split("\n")[0])
-        found.append(pid)
-    return found
+def _parent(pid: int) -> int:
+    """Return a process's parent; 0 where it has ended meanwhile."""
+    status = _bytes(Path(f"/proc/{pid}/status")).decode().split("\nPPid:\t")
+    return int(status[1].split("\n")[0]) if len(status) > 1 else 0
 
 
 def _bytes(path: Path) -> bytes:

@@ -107,8 +107,8 @@ _TOO_LONG = Verdict(passed=False, reason="error", evidence={"verdict": "error", 
 async def _tested(prompt: Prompt, task: Task, code: str, limits: Limits, options: CodeOptions, session: Session) -> Verdict:
     given, alone = limits, False
 
-    async def run(one: Task) -> tuple[Judged, dict[str, Any]]:
-        result = await session.run_code({**job_of(one, code, given), "alone": alone})
+    async def run(one: Task, hash_seed: int = 0) -> tuple[Judged, dict[str, Any]]:
+        result = await session.run_code({**job_of(one, code, given), "alone": alone, "hash_seed": hash_seed})
         return judged(one, result), result
 
     outcome, result = await run(task)
@@ -116,8 +116,8 @@ async def _tested(prompt: Prompt, task: Task, code: str, limits: Limits, options
         given, alone = _doubled(limits), True
         outcome, result = await run(task)
     verdict = outcome.verdict
-    if verdict == "pass" and options.rerun and task.mode != "referee":
-        again, _ = await run(task.reversed())
+    if verdict == "pass" and options.rerun:
+        again, _ = await run(task.reversed(), hash_seed=1)
         verdict = "pass" if again.verdict == "pass" else "flaky"
     evidence = _evidence(task.mode, outcome._replace(verdict=verdict), result, code)
     evidence |= {"tests": [*outcome.tests], "tests_shown": sum(line in _asked(prompt) for line in task.lines)}

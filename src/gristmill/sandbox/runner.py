@@ -52,12 +52,13 @@ class Runner:
         Returns:
             `results`, one for each call or input: `{value}`, `{code, out, whole}` or `{failed, detail}`; for a referee `referee`;
             besides `tier`, `wall_s`, `slowest_s` (the longest answer), `peak_bytes`, the last of what was printed, and
-            `starved`: whether it waited for a core for a fifth of the time or more. A job may ask to run `alone`.
+            `starved`: whether it waited for a core for a fifth of the time or more. A job may ask to run `alone`,
+            and for a `hash_seed`.
         """
         limits = Limits(**{key: value for key, value in (as_object(job.get("limits")) or {}).items() if key in Limits._fields})
         async with self._places(self._size if job.get("alone") else 1):
             began = time.monotonic()
-            async with started(self.tier, limits) as program:
+            async with started(self.tier, limits, job.get("hash_seed", 0)) as program:
                 results = await _results(program, job, self.tier, limits)
                 wall_s = time.monotonic() - began
             return {

@@ -264,15 +264,15 @@ class Program:
 
 
 @asynccontextmanager
-async def started(tier: Tier, limits: Limits) -> AsyncGenerator[Program]:
-    """Start the program within fresh walls, and end it.
+async def started(tier: Tier, limits: Limits, hash_seed: int = 0) -> AsyncGenerator[Program]:
+    """Start the program within fresh walls, and end it; sets come in the order of the hash seed.
 
     Raises:
         FileNotFoundError: where the tier's walls cannot be built here.
     """
     slot = next(_slots) % USERS
     with _work_place(tier, slot) as work:
-        async with _within(walls(tier, slot, work), limits) as program:
+        async with _within(walls(tier, slot, work, hash_seed), limits) as program:
             yield program
 
 
@@ -299,7 +299,7 @@ async def _within(built: Walls, limits: Limits) -> AsyncGenerator[Program]:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={},
+            env=built.environment,
             cwd="/",
             start_new_session=True,
             pass_fds=(descriptor,) if built.filtered else (),

@@ -17,9 +17,13 @@ import sys
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gristmill.sandbox import seccomp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Tier = Literal["strong", "medium", "weak"]
 TIERS: tuple[Tier, ...] = ("strong", "medium", "weak")
@@ -42,6 +46,8 @@ class Walls(NamedTuple):
     """The user that it is started as; None keeps our own."""
     filtered: bool
     """Whether a system call filter is handed over as a descriptor, whose number takes the place of `FILTER` in the command."""
+    environment: Mapping[str, str] = MappingProxyType({})
+    """Of the outermost process; strong and medium walls set the program's own."""
 
 
 FILTER = "@FILTER@"
@@ -61,47 +67,48 @@ def source() -> str:
     return f"{values}\n{program}\nmain()\n"
 
 
-def walls(tier: Tier, slot: int = 0, work: str = "") -> Walls:
+def walls(tier: Tier, slot: int = 0, work: str = "", hash_seed: int = 0) -> Walls:
     """Return how to start a program within walls of a tier.
 
     Args:
         tier: Which.
         slot: A number that no other running program has, so that root can give each a user of its own.
         work: A folder that the program may write, for the medium tier.
+        hash_seed: In which order sets come; the same for the same number.
 
     Raises:
         FileNotFoundError: where the tier needs something that is not here.
     """
+    environment = {"PYTHONHASHSEED": str(hash_seed), "LANG": "C.UTF-8"}
     if tier == "weak":
-        return Walls(tier, (sys.executable, "-s", "-S", "-P", "-c", source()), None, filtered=False)
+        return Walls(tier, (sys.executable, "-s", "-S", "-P", "-c", source()), None, filtered=False, environment=environment)
     root = os.geteuid() == 0
     if tier == "medium":
-        return _confined(work, root=root, slot=slot)
+        return _confined(work, environment, FIRST_USER + slot % USERS if root else None)
     path = bubblewrap()
     if path is None:
         raise FileNotFoundError("bwrap")
     python = _python(readable_by_all=root)
     return Walls(
         tier,
-        (path, *flags(python), "/py/bin/python3", "-s", "-S", "-P", "-c", source()),
+        (path, *flags(python, hash_seed), "/py/bin/python3", "-s", "-S", "-P", "-c", source()),
         FIRST_USER + slot % USERS if root else None,
         filtered=seccomp.supported(),
     )
 
 
-def _confined(work: str, *, root: bool, slot: int) -> Walls:
+def _confined(work: str, environment: Mapping[str, str], user: int | None) -> Walls:
     if not seccomp.supported():
         raise FileNotFoundError("a system call filter for this machine")
-    python = _python(readable_by_all=root)
+    python = _python(readable_by_all=user is not None)
     readable = [str(python), "/usr/lib", "/usr/lib64", "/lib", "/lib64"]
     command = [str(python / "bin/python3"), "-s", "-S", "-P", "-c", source()]
     confine = (resources.files("gristmill.sandbox") / "inside" / "confine.py").read_text("utf-8")
-    text = f"{confine}\nconfine({readable!r}, {work!r}, {seccomp.program(stay=True)!r}, {command!r})\n"
-    user = FIRST_USER + slot % USERS if root else None
+    text = f"{confine}\nconfine({readable!r}, {work!r}, {seccomp.program(stay=True)!r}, {command!r}, {environment!r})\n"
     return Walls("medium", (command[0], "-I", "-S", "-c", text), user, filtered=False)
 
 
-def flags(python: Path) -> tuple[str, ...]:
+def flags(python: Path, hash_seed: int = 0) -> tuple[str, ...]:
     """Return bubblewrap's flags for a Python under a prefix; each is there because a test fails without it."""
     libraries = [folder for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64") if Path(folder).exists()]
     return (
@@ -114,7 +121,7 @@ def flags(python: Path) -> tuple[str, ...]:
         *("--size", str(SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm"),  # noqa: S108
         *("--remount-ro", "/", "--chdir", "/tmp"),  # noqa: S108
         *(("--seccomp", FILTER) if seccomp.supported() else ()),
-        *("--setenv", "PYTHONHASHSEED", "0", "--setenv", "LANG", "C.UTF-8"),
+        *("--setenv", "PYTHONHASHSEED", str(hash_seed), "--setenv", "LANG", "C.UTF-8"),
     )
 
 

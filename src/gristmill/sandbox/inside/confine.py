@@ -5,7 +5,7 @@ prctl.h).
 """
 
 
-def confine(readable, writable, filter_bytes, command):
+def confine(readable, writable, filter_bytes, command, environment):
     """Give up everything but reading some folders and writing one, then become the program."""
     import ctypes
     import os
@@ -45,4 +45,4 @@ def confine(readable, writable, filter_bytes, command):
     program = struct.pack("HxxxxxxQ", len(filter_bytes) // 8, ctypes.addressof(lines))
     if libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0):
         raise OSError(ctypes.get_errno(), "seccomp")
-    os.execve(command[0], command, {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8"})
+    os.execve(command[0], command, environment)
