@@ -57,6 +57,11 @@ class Message(Frozen):
         return plain
 
 
+def system(text: str) -> Message:
+    """Return a system message."""
+    return Message(role="system", content=text)
+
+
 def user(text: str) -> Message:
     """Return a user's message."""
     return Message(role="user", content=text)

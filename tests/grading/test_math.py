@@ -138,7 +138,27 @@ def test_options_loosen_and_tighten() -> None:
     assert graded("#### 3.14159", "3.14").passed is False
     assert graded("#### 3.14159", "3.14", decimals=2).passed is True
     assert graded("#### 49 + 216", "265", simplified=True).passed is False
+    assert graded("#### 49 + 216 = 265", "265").passed is True
+    assert graded("#### 49 + 216 = 265", "265", simplified=True).passed is False
     assert graded("#### B", "b", kind="text").passed is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "alone"),
+    [
+        ("What is 8 - 4? Provide only the final answer.", True),
+        ("Give me just the number.", True),
+        ("Answer with only an integer.", True),
+        ("There is only one number whose square is its double. Which is it? Write the answer and why.", False),
+        ("Show how you get to the only integer between them.", False),
+    ],
+)
+def test_the_question_says_whether_working_may_stand_with_the_answer(asked: str, *, alone: bool) -> None:
+    for answer in ("8 - 4 = 4", "8 - 4"):
+        verdict = graded(f"<answer>{answer}</answer>", "4", asked=asked)
+        assert verdict.passed is not alone
+        assert graded(f"<answer>{answer}</answer>", "4", asked=asked, simplified=False).passed is True
+    assert graded("<answer>4</answer>", "4", asked=asked).passed is True
 
 
 def test_the_question_says_whether_order_counts() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from gristmill.engine.workers import WorkerPool
 from gristmill.grading import GRADERS
-from gristmill.messages import user
+from gristmill.messages import system, user
 from gristmill.records import Prompt, Sample, Verdict
 from tests.shared_data import recorded
 
@@ -32,6 +32,7 @@ class Item(NamedTuple):
     reference: str
     text: str
     label: bool
+    system: str = ""
 
 
 class Bar(NamedTuple):
@@ -60,9 +61,9 @@ BARS = {
     "hard numbers": Bar("verifier-hard-cases/hard_cases.jsonl", "math", "json:answer", 0.92, 0.85, only="number"),
     "hard math": Bar("verifier-hard-cases/hard_cases.jsonl", "math", "json:answer", 0.93, 0.90, only="math"),
     "hard literals": Bar("verifier-hard-cases/hard_cases.jsonl", "literal", "json:answer", 0.96, 0.96, only="python-literal"),
-    "reasoning-gym": Bar("recorded-teacher/reasoning_gym_5openmodels_3x.jsonl.gz", "math", "tag:answer", 0.965, 0.9, share=0.5),
+    "reasoning-gym": Bar("recorded-teacher/reasoning_gym_5openmodels_3x.jsonl.gz", "math", "tag:answer", 0.97, 0.9, share=0.5),
 }
-"""The known bad label of math100 (`10000` for `10{,}000`) is its one false positive. Of reasoning-gym's, 178 of 206 are labels
+"""The known bad label of math100 (`10000` for `10{,}000`) is its one false positive. Of reasoning-gym's, 178 of 201 are labels
 that refuse `48.0` for `48`."""
 
 
@@ -75,7 +76,7 @@ def items(bar: Bar) -> Iterator[Item]:
         elif row["id"].startswith(bar.only):
             for index, (text, label) in enumerate(zip(row["completions"], row["labels"], strict=True)):
                 if text is not None:
-                    yield Item(f"{row['id']}#{index}", question, row["gold"], text, label)
+                    yield Item(f"{row['id']}#{index}", question, row["gold"], text, label, row.get("system") or "")
 
 
 class Machine:
@@ -97,7 +98,7 @@ async def graded(bar: Bar) -> list[tuple[Item, Verdict]]:
     for item in items(bar):
         if zlib.crc32(item.place.encode()) % 1000 >= 1000 * bar.share:
             continue
-        prompt = Prompt(id="p", messages=(user(item.question),), reference=item.reference)
+        prompt = Prompt(id="p", messages=(system(item.system), user(item.question)), reference=item.reference)
         sample = Sample(id="s", prompt_id="p", index=0, messages=(), answer=item.text, status="complete")
         asks = (machine,) if plugin.traits["asks"] else ()
         verdict = function(prompt, sample, options, *asks)

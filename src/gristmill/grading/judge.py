@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from gristmill.grading.answers.extraction import AnswerFormat, extract
 from gristmill.grading.registry import grader
-from gristmill.messages import Frozen, Message, user
+from gristmill.messages import Frozen, Message, system, user
 from gristmill.recipe.templates import Template, judge_template
 from gristmill.records import Sampling, Verdict
 from gristmill.stats.judging import Preference, verdict_of
@@ -192,7 +192,7 @@ def messages_for(shown: Question, options: JudgeOptions, *, swapped: bool = Fals
         low=low,
         high=high,
     )
-    return Message(role="system", content=_template("system").fill("", fence=fence).strip()), user(text.strip())
+    return system(_template("system").fill("", fence=fence).strip()), user(text.strip())
 
 
 @cache

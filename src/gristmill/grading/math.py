@@ -40,8 +40,9 @@ class MathOptions(Frozen):
     """What references are; by default each says so by its form."""
     decimals: int | None = Field(default=None, ge=0, le=12)
     """Compare numbers after rounding to so many decimal places; by default they are exact."""
-    simplified: bool = False
-    """Fail arithmetic that was not worked out (`49 + 216`), even where its value is right."""
+    simplified: bool | None = None
+    """Fail arithmetic in place of the result (`49 + 216`) or before it (`8 - 4 = 4`), even where its value is right; by default
+    where the question asks for the answer alone."""
     ordered: bool | None = None
     """Whether the order of a bare list (`1, 2`) matters; by default where the question speaks of an order."""
 
@@ -73,7 +74,8 @@ async def grade_math(prompt: Prompt, sample: Sample, options: MathOptions, sessi
     if found.answer is None:
         return Verdict(passed=False, reason="no_answer", evidence=evidence)
     ordered = is_ordered(prompt) if options.ordered is None else options.ordered
-    result = compare(reference, found.answer, kind, Rules(options.decimals, options.simplified, ordered))
+    simplified = asks_for_answer_alone(prompt) if options.simplified is None else options.simplified
+    result = compare(reference, found.answer, kind, Rules(options.decimals, simplified, ordered))
     if isinstance(result, Pending):
         result = await _by_algebra(result, session)
     evidence["normalised"] = None if result.normalised is None else _cut(result.normalised)
@@ -92,6 +94,18 @@ def is_ordered(prompt: Prompt) -> bool:
     """Whether a question asks for things in an order; where there is no question to look at, their order counts."""
     asked = " ".join(message.content for message in prompt.messages)
     return not asked or _ORDER.search(asked) is not None
+
+
+_ALONE = re.compile(
+    r"\b(?:answer|give|output|print|provide|reply|report|respond|return|state|write)\s+(?:\w+\s+){0,2}(?:only|just)\s+(?:\w+\s+){0,3}"
+    r"(?:answer|integer|number|result|value)\b",
+    re.IGNORECASE,
+)
+
+
+def asks_for_answer_alone(prompt: Prompt) -> bool:
+    """Whether the question, or the system message, wants nothing but the result (`provide only the final answer`)."""
+    return any(message.role in ("system", "user") and _ALONE.search(message.content) for message in prompt.messages)
 
 
 async def _by_algebra(pending: Pending, session: Session) -> Compared:

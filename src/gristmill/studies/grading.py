@@ -23,7 +23,7 @@ from gristmill.errors import InputError
 from gristmill.files.reading import BadRow, all_rows
 from gristmill.files.writing import replacing
 from gristmill.grading.registry import GRADERS
-from gristmill.messages import Frozen, user
+from gristmill.messages import Frozen, system, user
 from gristmill.plain import as_list, as_text
 from gristmill.records import Prompt, Sample
 from gristmill.sandbox.opening import Sandbox
@@ -41,6 +41,8 @@ CHUNK = 256
 """Rows that are graded side by side."""
 QUESTION_FIELDS = ("prompt", "question", "instruction")
 """Where a row's question is looked for if nobody says; some graders take a hint from it."""
+SYSTEM_FIELD = "system"
+"""Where the system message stands that went before the question."""
 
 
 class Fields(NamedTuple):
@@ -287,7 +289,8 @@ async def _graded(item: NumberedRow, chosen: Chosen, fields: Fields, machine: An
 
 def _prompt(row: Row, fields: Fields) -> Prompt:
     asked, reference = asked_of(row, fields)
-    return Prompt(id="", messages=(user(asked),), reference=reference)
+    told = as_text(row.get(SYSTEM_FIELD))
+    return Prompt(id="", messages=((system(told),) if told else ()) + (user(asked),), reference=reference)
 
 
 def asked_of(row: Row, fields: Fields) -> tuple[str, str | None]:

@@ -31,7 +31,7 @@ class Rules(NamedTuple):
     decimals: int | None = None
     """Compare numbers after rounding to so many digits."""
     simplified: bool = False
-    """Fail arithmetic that was not worked out (`49 + 216`) instead of working it out."""
+    """Fail arithmetic in place of its result (`49 + 216`) or before it (`8 - 4 = 4`)."""
     ordered: bool = True
     """Whether a bare list (`1, 2`) keeps its order; one in brackets always does, and a set never."""
 
@@ -114,6 +114,8 @@ def _numbers(reference: str, answer: str, kind: Kind, rules: Rules) -> Compared 
     found = read(answer)
     if found.number is not None:
         same = equal(found.number, wanted) or _rounded(found.number, wanted, rules)
+        if same and found.worked and rules.simplified:
+            return Compared(False, "unsimplified", "arithmetic", show(found.number))
         return Compared(same, "equal" if same else "different", "number", show(found.number))
     if found.problem == "unsimplified":
         value = worked_out(answer)

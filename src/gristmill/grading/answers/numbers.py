@@ -47,6 +47,8 @@ class Reading(NamedTuple):
     problem: Problem | None = None
     """`unsimplified`: arithmetic that was not worked out. `not_a_number`: neither digits nor number words.
     `unparsable`: the rest, such as several numbers, a hedge, a time; whether it is right cannot be said here."""
+    worked: bool = False
+    """Whether the number stands behind its working, as in `8 - 4 = 4`."""
 
 
 def parse_number(text: str) -> Number | None:
@@ -83,10 +85,10 @@ def read(text: str) -> Reading:
     plain = normalise(text)
     bracketed = _BRACKETED.fullmatch(plain)
     number = _whole(bracketed.group(1).strip() if bracketed else plain)
-    if number is None and "=" in plain:
-        number = _chain(plain)
     if number is not None:
         return Reading(number)
+    if "=" in plain and (number := _chain(plain)) is not None:
+        return Reading(number, worked=True)
     if not any(character.isdigit() for character in plain):
         words = set(_WORD.findall(plain.lower()))
         return Reading(None, "unparsable" if words & _NUMBER_WORDS else "not_a_number")
