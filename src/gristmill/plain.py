@@ -30,3 +30,11 @@ def as_text(value: Any) -> str | None:
 def as_count(value: Any) -> int | None:
     """Return `value` if it is a whole number (True is none), else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def references_in(schema: Any) -> list[str]:
+    """Return every `$ref` and `$dynamicRef` of a JSON Schema; one that does not begin with `#` would be fetched."""
+    if (content := as_object(schema)) is not None:
+        own = as_text(content.get("$ref")) or as_text(content.get("$dynamicRef"))
+        return ([own] if own else []) + [ref for part in content.values() for ref in references_in(part)]
+    return [ref for part in as_list(schema) or () for ref in references_in(part)]

@@ -128,6 +128,10 @@ class Session(Protocol):
         """Return the prompt as the recipe puts it to the teacher: system message and template applied."""
         ...
 
+    def fill(self, template: str, **values: JsonValue) -> str:
+        """Return one of the task's templates, by its name without the version (`qa/ask`), with values in their places."""
+        ...
+
     async def compute(self, computation: str, **arguments: JsonValue) -> JsonValue:
         """Run a registered pure function on hostile input, in a worker process that is killed at its time limit.
 

@@ -12,9 +12,16 @@ import pytest
 from gristmill import tasks
 from gristmill.tasks.registry import TASKS
 from tests.runs import command, finish, recipe, tables
+from tests.tasks.kinds import replies
 
 PRELUDE = "import tests.contract.tasks"
 SHIPPED = sorted(plugin.name for plugin in TASKS)
+ANSWERS: dict[str, dict[str, list[str]]] = {
+    "qa": {"ask": ["none", "Question: Which {n}?\nAnswer: A\nEvidence: which letter"]},
+    "instruct": {"instruction": ["Instruction: write {n}"], "answer": ["A"]},
+    "conversation": {"user": ["I want {n}", "and {n}?", "[DONE]"], "assistant": ["Here is {n}."]},
+}
+"""What the teacher says to kinds that want more than one letter."""
 
 
 def forget_samples(ledger: Path) -> None:
@@ -33,7 +40,8 @@ def life(path: Path, output: Path, hash_seed: str) -> tuple[int, dict[str, Any],
 def test_a_replay_makes_no_call(tmp_path: Path, name: str) -> None:
     """All effects are on record, whatever the process's hash seed."""
     assert tasks
-    path = recipe(tmp_path, prompts=6, task=name, script={"answers": ["A"]})
+    more: dict[str, Any] = {"grade": [{"length": {"min": 1}}]} if name in ANSWERS else {}
+    path = recipe(tmp_path, prompts=6, task=name, script={"answers": ["A"], "replies": replies(ANSWERS.get(name, {}))}, **more)
     code, found, err = life(path, tmp_path / "run", "1")
     assert code == 0, err
     before = tables(tmp_path / "run")

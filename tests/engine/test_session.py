@@ -47,6 +47,7 @@ async def opened(path: Path, script: Script | None = None) -> AsyncGenerator[tup
                 dispatchers={"teacher": dispatcher},
                 sampling=Sampling(temperature=0.5),
                 frame=partial(framed, system=None, fill=str),
+                templates={},
                 seed=0,
                 context=1,
                 switch=switch,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.selection.rules import Candidate, Choice, Selector
+from gristmill.selection.rules import Candidate, Choice, Rules, Selector
 
 PROMPTS = st.lists(
     st.tuples(st.lists(st.sampled_from([b"a", b"b", b"c"]), max_size=6), st.sampled_from(["train", "train", "test"])), max_size=8
@@ -17,7 +17,7 @@ def candidates(payloads: list[bytes], start: int = 0) -> list[Candidate]:
 
 
 def test_the_first_ones_by_index_are_kept() -> None:
-    selector = Selector(per_prompt=2, exact=True, target_rows=None)
+    selector = Selector(Rules(per_prompt=2, exact=True, target_rows=None))
     assert selector.choose(candidates([b"a", b"b", b"c"]), "train") == [
         Choice(0, kept=True, rule="kept"),
         Choice(1, kept=True, rule="kept"),
@@ -26,7 +26,7 @@ def test_the_first_ones_by_index_are_kept() -> None:
 
 
 def test_a_duplicate_names_its_twin_and_uses_no_place() -> None:
-    selector = Selector(per_prompt=2, exact=True, target_rows=None)
+    selector = Selector(Rules(per_prompt=2, exact=True, target_rows=None))
     assert selector.choose(candidates([b"a", b"a", b"b", b"a"], 10), "train") == [
         Choice(10, kept=True, rule="kept"),
         Choice(11, kept=False, rule="duplicate", twin=10),
@@ -36,12 +36,12 @@ def test_a_duplicate_names_its_twin_and_uses_no_place() -> None:
 
 
 def test_duplicates_stay_where_deduplication_is_off() -> None:
-    selector = Selector(per_prompt=None, exact=False, target_rows=None)
+    selector = Selector(Rules(per_prompt=None, exact=False, target_rows=None))
     assert all(choice.kept for choice in selector.choose(candidates([b"a", b"a"]), "train"))
 
 
 def test_the_target_is_exact_and_counts_the_training_split_alone() -> None:
-    selector = Selector(per_prompt=None, exact=True, target_rows=3)
+    selector = Selector(Rules(per_prompt=None, exact=True, target_rows=3))
     assert [choice.rule for choice in selector.choose(candidates([b"a", b"b"]), "train")] == ["kept", "kept"]
     assert [choice.rule for choice in selector.choose(candidates([b"c", b"d"]), "test")] == ["kept", "kept"]
     assert not selector.reached
@@ -51,7 +51,7 @@ def test_the_target_is_exact_and_counts_the_training_split_alone() -> None:
 
 
 def test_without_a_target_nothing_is_ever_reached() -> None:
-    selector = Selector(per_prompt=None, exact=True, target_rows=None)
+    selector = Selector(Rules(per_prompt=None, exact=True, target_rows=None))
     selector.choose(candidates([b"a"]), "train")
     assert not selector.reached
 
@@ -60,7 +60,7 @@ def test_without_a_target_nothing_is_ever_reached() -> None:
 def test_every_candidate_is_decided_once_and_every_bound_holds(
     prompts: list[tuple[list[bytes], str]], per_prompt: int | None, target: int | None, *, exact: bool
 ) -> None:
-    selector = Selector(per_prompt=per_prompt, exact=exact, target_rows=target)
+    selector = Selector(Rules(per_prompt=per_prompt, exact=exact, target_rows=target))
     train, start = 0, 0
     for payloads, split in prompts:
         given_ones = candidates(payloads, start)

@@ -83,6 +83,8 @@ def live_line(snapshot: Snapshot) -> str:
     parts = [f"rows {snapshot.rows:,}{goal}", f"prompts {snapshot.settled:,}/{snapshot.prompts:,}"]
     if snapshot.samples:
         parts.append(f"accepted {snapshot.accepted / snapshot.samples:.0%} of {snapshot.samples:,}")
+    if snapshot.distinct_rate is not None:
+        parts.append(f"{snapshot.distinct_rate:.0%} distinct")
     if snapshot.output_tokens and snapshot.elapsed_s:
         parts.append(f"{snapshot.output_tokens / snapshot.elapsed_s:,.0f} tok/s")
     parts.append(f"in flight {snapshot.in_flight}")

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.engine.generate import Settler
 from gristmill.exporting.files import ExportFiles
 from gristmill.exporting.registry import GradedPrompt
 from gristmill.files.writing import replacing_folder
+from gristmill.grading.evidence import quoted_spans
 from gristmill.lineage.trail import Standing, licenses, make_record
-from gristmill.selection.rules import KEPT, Candidate
+from gristmill.selection.rules import KEPT
 from gristmill.stats.funnel import Stage, Tally, check_conservation
+from gristmill.stats.kinds import KindTally
 from gristmill.store.effects import GRADING_PREFIX
 from gristmill.store.outcomes import load_sample, prompt_rows
 from gristmill.store.prompts import intake, load_prompt
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from gristmill.engine.marking import Graded, Panel
     from gristmill.engine.planning import Plan
     from gristmill.engine.session import Door
-    from gristmill.records import Prompt, Record
+    from gristmill.records import Prompt, Record, Sample
     from gristmill.selection.rules import Choice
     from gristmill.store.outcomes import PromptRow
     from gristmill.store.rundir import RunFolder
@@ -46,6 +48,8 @@ class Finish(NamedTuple):
     rows: dict[str, dict[str, int]]
     """Rows of each format by split."""
     statuses: dict[str, int]
+    kind: dict[str, Any]
+    """What the kind of data wants to know of itself; empty where it wants nothing."""
 
 
 class _Pass:
@@ -59,6 +63,7 @@ class _Pass:
         self.asked, self.sampled, self.graded, self.selected = Tally(), Tally(), Tally(), Tally()
         self.entered_grading = self.entered_selection = 0
         self.statuses: dict[str, int] = {}
+        self.kind = KindTally(plan.task.plugin.traits["counted"])
         names = door.ledger.dims("model")
         self._models = {row: content["model"] for row, content in names.items()}
         teacher = plan.recipe.all_teachers()[plan.recipe.teacher_for("teacher")]
@@ -74,9 +79,11 @@ class _Pass:
         self.asked.kept += 1
         accepted = [item for item in used if item.outcome.passed is True]
         split = self.settler.split(row.prompt_id)
-        over = self.settler.selector.reached
-        choices = self.settler.selector.choose([Candidate(i.sample.row, i.sample.payload) for i in accepted], split)
+        over = self.settler.selector.over
+        choices = self.settler.selector.choose([self.settler.candidate(i.sample, self._load) for i in accepted], split)
         self._count(row, used, choices, db)
+        if self.plan.task.plugin.traits["counted"]:
+            self._count_kind(row, used, {choice.row for choice in choices if choice.kept})
         gradable = [item for item in used if item.outcome.passed is not None]
         if over or not gradable:
             return
@@ -96,6 +103,9 @@ class _Pass:
                 license=licenses(prompt, self._teacher_license),
             )
         )
+
+    def _load(self, row: int) -> Sample:
+        return load_sample(self.door.ledger, row)
 
     def _count(self, row: PromptRow, used: list[Graded], choices: list[Choice], db: sqlite3.Connection) -> None:
         wanted = {item.sample.row for item in used}
@@ -125,6 +135,25 @@ class _Pass:
                 self.selected.kept += 1
             else:
                 self.selected.drop(choice.rule)
+
+    def _count_kind(self, row: PromptRow, used: list[Graded], kept: set[int]) -> None:
+        """Count complete samples as their kind wants, and mark which passages and quotations are in what is kept."""
+        prompt = load_prompt(self.door.ledger, row.row)
+        text = prompt.messages[-1].content
+        document, start, characters = (prompt.meta.get(key) for key in ("document", "start", "characters"))
+        begin = start if isinstance(start, int) else 0
+        for item in used:
+            if item.sample.status != "complete":
+                continue
+            sample = self._load(item.sample.row)
+            chosen = item.sample.row in kept
+            self.kind.add({**prompt.meta, **sample.meta}, accepted=item.outcome.passed is True, kept=chosen)
+            evidence = sample.meta.get("evidence")
+            if isinstance(evidence, str):
+                spans = quoted_spans(evidence, text) if chosen else None
+                quoted = None if spans is None else [(begin + span.start, begin + span.end) for span in spans]
+                whole = characters if isinstance(characters, int) else begin + len(text)
+                self.kind.passage(str(document or prompt.source_id), (begin, begin + len(text)), whole, quoted)
 
     def _record(self, prompt: Prompt, row: int, split: str, pass_rate: float) -> Record:
         ledger = self.door.ledger
@@ -179,6 +208,7 @@ def finish(plan: Plan, door: Door, panel: Panel, folder: RunFolder | None) -> Fi
         train_rows=work.settler.selector.train_rows,
         rows=rows,
         statuses=dict(sorted(work.statuses.items())),
+        kind=work.kind.figures(),
     )
 
 

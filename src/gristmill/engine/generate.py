@@ -14,10 +14,12 @@ from gristmill.engine.marking import Place
 from gristmill.engine.sampling import attempts_due, rows_expected
 from gristmill.engine.session import Diverged, SampleSession
 from gristmill.errors import Diverging, GristmillError, LedgerError
+from gristmill.grading.standalone import question_of
 from gristmill.ids import content_id
 from gristmill.ports import Parked
 from gristmill.records import Sample
-from gristmill.selection.rules import Candidate, Selector
+from gristmill.selection.near import shape_of
+from gristmill.selection.rules import Candidate, Rules, Selector
 from gristmill.selection.splits import split_of
 from gristmill.sending.dispatch import CallRefused, Exhausted
 from gristmill.store.outcomes import TRANSIENT_PREFIX, load_sample, prompt_rows, put_sample
@@ -42,9 +44,13 @@ _YIELD_EVERY = 64
 class Finished(NamedTuple):
     """A sample that is in the ledger with its grades."""
 
-    row: int
-    payload: bytes
+    candidate: Candidate
     outcome: Outcome
+
+    @property
+    def row(self) -> int:
+        """Return the sample's row in the ledger."""
+        return self.candidate.row
 
 
 class Halt(NamedTuple):
@@ -58,10 +64,15 @@ class Settler:
 
     def __init__(self, plan: Plan) -> None:
         recipe = plan.recipe
+        dedup = recipe.select.dedup
         self.selector = Selector(
-            per_prompt=recipe.select.per_prompt,
-            exact=recipe.select.dedup.exact,
-            target_rows=recipe.target.rows if recipe.target else None,
+            Rules(
+                per_prompt=recipe.select.per_prompt,
+                exact=dedup.exact,
+                near=dedup.near,
+                least_distinct=dedup.least_distinct,
+                target_rows=recipe.target.rows if recipe.target else None,
+            )
         )
         self.next = 0
         """Position of the first prompt that is not settled."""
@@ -75,11 +86,20 @@ class Settler:
         self._waiting[position] = (self.split(prompt_id), list(accepted))
         while self.next in self._waiting:
             split, candidates = self._waiting.pop(self.next)
-            if self.selector.reached:
+            if self.selector.over:
                 break
             self.selector.choose(candidates, split)
             self.next += 1
         self.changed.set()
+
+    def candidate(self, stored: SampleRow, load: Callable[[int], Sample]) -> Candidate:
+        """Return a sample as selection looks at it; its text is looked at only where near duplicates are looked for."""
+        dedup = self._recipe.select.dedup
+        if dedup.near is None:
+            return Candidate(stored.row, stored.payload)
+        sample = load(stored.row)
+        group = sample.meta.get("document") if dedup.within == "document" else ""
+        return Candidate(stored.row, stored.payload, shape_of(question_of(sample) or ""), str(group))
 
     def split(self, prompt_id: bytes) -> str:
         """Return the split of a prompt."""
@@ -88,9 +108,9 @@ class Settler:
 
     def enough(self, running: int) -> bool:
         """Whether the prompts that are running will probably reach the target."""
-        target = self.selector.target_rows
+        target = self.selector.rules.target_rows
         if target is None or not running:
-            return self.selector.reached
+            return self.selector.over
         waiting = sum(len(candidates) for split, candidates in self._waiting.values() if split == "train")
         rate = self.selector.train_rows / self.next if self.next >= _LEARNED_AFTER else self._most
         return self.selector.train_rows + waiting + running * rate >= target
@@ -133,7 +153,7 @@ class Generation:
         try:
             async with asyncio.TaskGroup() as group:
                 for count, prompt in enumerate(prompt_rows(self.door.ledger, self.door.context, fresh=True)):
-                    if self.settler.selector.reached or self.door.switch.on or prompt.position == self._limit:
+                    if self.settler.selector.over or self.door.switch.on or prompt.position == self._limit:
                         break
                     if not self._settled_before(prompt):
                         if not await self._room(prompt.position):
@@ -155,7 +175,7 @@ class Generation:
         used, settled = self.panel.replay(past, prompt.reference, self.plan.recipe.sampling)
         if not settled:
             return False
-        accepted = [Candidate(item.sample.row, item.sample.payload) for item in used if item.outcome.passed]
+        accepted = [self.settler.candidate(item.sample, self._load) for item in used if item.outcome.passed]
         self.standing += len(used)
         self.accepted += len(accepted)
         self.settler.settle(prompt.position, prompt.prompt_id, accepted)
@@ -164,7 +184,7 @@ class Generation:
     async def _room(self, position: int) -> bool:
         """Wait until another prompt may begin; False where none is needed any more."""
         settler = self.settler
-        while not (settler.selector.reached or self.door.switch.on):
+        while not (settler.selector.over or self.door.switch.on):
             if position - settler.next < self.plan.window and not settler.enough(self.running + self.parked):
                 return True
             if not self.running:
@@ -189,7 +209,7 @@ class Generation:
                     if result.outcome.reason == "diverged":  # the task is at fault: nothing more is bought with it here
                         halt = Halt(exhausted=True)
             if halt is None or halt.exhausted:
-                accepted = [Candidate(f.row, f.payload) for f in done if f.outcome.passed]
+                accepted = [f.candidate for f in done if f.outcome.passed]
                 self.settler.settle(row.position, row.prompt_id, accepted)
             else:
                 self.parked += not self.door.switch.on
@@ -211,7 +231,7 @@ class Generation:
         """Return sample number `index`: as it stands, graded again, or made now."""
         if past is not None and not past.transient:
             return await self._stood(prompt, row, past)
-        if self.door.switch.on or self.settler.selector.reached:
+        if self.door.switch.on or self.settler.selector.over:
             return Halt(exhausted=False)
         session = SampleSession(self.door, prompt, row.row, index, recorded=row.recorded)
         try:
@@ -247,7 +267,7 @@ class Generation:
             except Parked:
                 return Halt(exhausted=False)
         self.accepted += outcome.passed is True
-        return Finished(past.row, past.payload, outcome)
+        return Finished(self.settler.candidate(past, self._load), outcome)
 
     async def _graded(self, prompt: Prompt, sample: Sample, row: PromptRow, stored: SampleRow) -> Finished | Halt:
         """Grade a sample that was just made, and count it."""
@@ -256,7 +276,10 @@ class Generation:
         except Parked:
             return Halt(exhausted=False)
         self._book(sample, outcome)
-        return Finished(stored.row, stored.payload, outcome)
+        return Finished(self.settler.candidate(stored, lambda _: sample), outcome)
+
+    def _load(self, row: int) -> Sample:
+        return load_sample(self.door.ledger, row)
 
     def _book(self, sample: Sample, outcome: Outcome) -> None:
         """Count a sample that was finished in this process."""

@@ -108,13 +108,14 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
             )
         by_role = {role: opened[name] for role, name in recipe.roles.items()}
         dispatchers = {**opened, **by_role, "teacher": opened[recipe.teacher_for("teacher")]}
-        roles = sorted({"teacher", *recipe.roles})
-        teachers = {role: dispatchers[role].teacher.identity.model_dump() for role in roles}
+        roles = sorted({"teacher", *recipe.roles, *plan.task.plugin.traits["roles"]})
+        teachers = {role: dispatchers.get(role, dispatchers["teacher"]).teacher.identity.model_dump() for role in roles}
         yield Door(
             ledger=ledger,
             dispatchers=dispatchers,
             sampling=recipe.sampling.sent,
             frame=partial(framed, system=recipe.prompt.system, fill=plan.template.fill),
+            templates=plan.templates,
             seed=recipe.seed,
             context=ledger.dim("context", {**plan.identity, "teachers": teachers}),
             switch=switch,

@@ -20,17 +20,18 @@ from gristmill.grading.registry import GRADERS
 from gristmill.ids import content_id
 from gristmill.recipe.load import check_options
 from gristmill.recipe.model import Choice
-from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template
+from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template, task_template, unversioned
 from gristmill.records import Sampling
 from gristmill.sending.spending import check_budget
 from gristmill.sources.problems import WordProblemSource
 from gristmill.sources.rows import RowSource
+from gristmill.sources.spreading import SpreadSource
 from gristmill.tasks.registry import TASKS
 from gristmill.teachers.addresses import Endpoint, endpoint
 from gristmill.teachers.parameters import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gristmill.grading.combine import Rule
     from gristmill.messages import Frozen
@@ -76,6 +77,8 @@ class Plan(NamedTuple):
     """How their verdicts combine."""
     exporters: tuple[Chosen, ...]
     template: Template
+    templates: Mapping[str, Template]
+    """What the task fills, by name without the version."""
     endpoints: dict[str, Endpoint]
 
     @property
@@ -86,6 +89,7 @@ class Plan(NamedTuple):
             "task": self.task.plugin.identity,
             "options": self.task.options.model_dump(mode="json"),
             "template": self.template.digest,
+            **({"templates": {name: own.digest for name, own in self.templates.items()}} if self.templates else {}),
             "system": recipe.prompt.system,
             "sampling": recipe.sampling.model_dump(include=set(Sampling.model_fields)),
             "seed": recipe.seed,
@@ -111,7 +115,8 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
         SourceError: where a data file is not there.
     """
     recipe = loaded.recipe
-    template, answer_format = _located(loaded, ("prompt",), lambda: _template(recipe, base))
+    task = _choose(TASKS, recipe.task, loaded, ("task",), {"thinking": _main(recipe).thinking})
+    template, answer_format = _located(loaded, ("prompt",), lambda: _template(recipe, base, task.plugin))
     graders = _Graders(loaded, base, {"answer_format": answer_format})
     grading = graders.group("all", recipe.grade, ("grade",))
     endpoints: dict[str, Endpoint] = {}
@@ -126,16 +131,17 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
         recipe=recipe,
         base=base,
         sources=tuple(
-            _located(loaded, ("prompts", number), lambda spec=spec: _source(spec, base))
+            _spread(_located(loaded, ("prompts", number), lambda spec=spec: _source(spec, base)), task, recipe.seed)
             for number, spec in enumerate(recipe.prompts)
         ),
-        task=_choose(TASKS, recipe.task, loaded, ("task",), {"thinking": _main(recipe).thinking}),
+        task=task,
         graders=tuple(graders.chosen),
         grading=grading,
         exporters=tuple(
             _choose(EXPORTERS, choice, loaded, ("export", number), {}) for number, choice in enumerate(recipe.export)
         ),
         template=template,
+        templates=_located(loaded, ("prompt", "templates"), lambda: _task_templates(recipe, base, task.plugin)),
         endpoints=endpoints,
     )
 
@@ -233,20 +239,43 @@ def _check_judge(item: GraderChoice, recipe: Recipe, *, judge: bool) -> None:
         raise InputError(f"`{item.name}` asks no model", fix="Leave `by` and `calibration` away.")
 
 
-def _template(recipe: Recipe, base: Path) -> tuple[Template, str | None]:
+def _template(recipe: Recipe, base: Path, task: Plugin[Any]) -> tuple[Template, str | None]:
     spec = recipe.prompt
-    name = spec.template or DEFAULT_TEMPLATE
-    if name.endswith(".jinja"):
-        path = base / name
-        if not path.is_file():
-            raise InputError(f"there is no template file {path}", fix="Check the path; it is relative to the recipe.")
-        template = Template(name, path.read_text(encoding="utf-8"))
-    else:
-        template = shipped_template(name)
+    own = task.traits["templates"]
+    if own and spec.template not in (None, PLAIN):
+        raise InputError(
+            f"`template` is not used: `{task.name}` asks with templates of its own",
+            fix=f"Write `templates: {{{unversioned(own[0])}: {spec.template}}}`.",
+        )
+    name = spec.template or (PLAIN if own else DEFAULT_TEMPLATE)
+    template = _file_template(name, base) if name.endswith(".jinja") else shipped_template(name)
     answer_format = spec.answer_format or (None if name == PLAIN else ANSWER_FORMATS.get(name))
     if answer_format is not None:
         check_format(answer_format)
     return template, answer_format
+
+
+def _file_template(name: str, base: Path) -> Template:
+    path = base / name
+    if not path.is_file():
+        raise InputError(f"there is no template file {path}", fix="Check the path; it is relative to the recipe.")
+    return Template(name, path.read_text(encoding="utf-8"))
+
+
+def _task_templates(recipe: Recipe, base: Path, task: Plugin[Any]) -> dict[str, Template]:
+    """Return what the task fills: what ships, or the user's own in its place."""
+    shipped = {unversioned(name): name for name in task.traits["templates"]}
+    for name in recipe.prompt.templates:
+        if name not in shipped:
+            has = f"It has: {', '.join(shipped)}." if shipped else "It has none; write `template: FILE.jinja` instead."
+            raise InputError(f"`{task.name}` has no template `{name}`", fix=has)
+    own = {name: _file_template(path, base) for name, path in recipe.prompt.templates.items()}
+    return {name: own.get(name) or task_template(full) for name, full in shipped.items()}
+
+
+def _spread(source: PromptSource, task: Chosen, seed: int) -> PromptSource:
+    spread = task.plugin.traits["spread"]
+    return source if spread is None else SpreadSource(source, spread, task.options, seed)
 
 
 def _source(spec: SourceSpec, base: Path) -> PromptSource:

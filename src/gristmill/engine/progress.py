@@ -37,6 +37,8 @@ class Snapshot(NamedTuple):
     output_tokens: int
     cost_usd: float | None
     elapsed_s: float
+    distinct_rate: float | None = None
+    """Share of the last accepted samples that were no near duplicates, where those are looked for."""
 
     def plain(self) -> dict[str, Any]:
         """Return the snapshot as `status.json` holds it."""
@@ -89,7 +91,7 @@ class Progress:
         return Snapshot(
             stage=stage,
             rows=selector.train_rows,
-            target=selector.target_rows,
+            target=selector.rules.target_rows,
             prompts=self._prompts,
             settled=work.settler.next,
             samples=work.finished + work.standing,
@@ -100,4 +102,5 @@ class Progress:
             output_tokens=work.output_tokens,
             cost_usd=None if work.cost_usd is None or work.panel.cost_usd is None else work.cost_usd + work.panel.cost_usd,
             elapsed_s=round(self.elapsed_s, 3),
+            distinct_rate=selector.distinct_rate,
         )

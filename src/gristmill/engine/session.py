@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from gristmill.engine.workers import WorkerPool
     from gristmill.ports import Clock, CodeRunner
+    from gristmill.recipe.templates import Template
     from gristmill.records import Prompt, Reply
     from gristmill.sending.spending import Purse
     from gristmill.sending.stopping import StopSwitch
@@ -60,6 +61,8 @@ class Door(NamedTuple):
     """By role; roles that the recipe does not name are under `teacher`."""
     sampling: Sampling
     frame: Callable[[Prompt], tuple[Message, ...]]
+    templates: Mapping[str, Template]
+    """Of the task, by name without the version."""
     seed: int
     context: int
     switch: StopSwitch
@@ -137,6 +140,10 @@ class SampleSession:
     def frame(self, prompt: Prompt) -> tuple[Message, ...]:
         """Return the prompt as the recipe puts it to the teacher."""
         return self._door.frame(prompt)
+
+    def fill(self, template: str, **values: JsonValue) -> str:
+        """Return one of the task's templates with values in their places."""
+        return self._door.templates[template].fill("", **values)
 
     def rng(self, step: str) -> random.Random:
         """Return a fresh generator for `step`."""

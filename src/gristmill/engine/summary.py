@@ -105,6 +105,7 @@ def summarise(
         "acceptance": _acceptance(ledger).plain(),
         "models": {model: found.plain() for model, found in _models(ledger).items()},
         "funnel": [stage.plain() for stage in finished.stages],
+        "kind": finished.kind,
         "graders": [marker.words for marker in work.panel.markers],
         "sandbox": door.sandbox.observed,
         "exports": {name: str(folder.export / name / f"train.{_suffixes(plan)[name]}") for name in sorted(finished.rows)},
@@ -145,6 +146,17 @@ def _status(plan: Plan, work: Generation, finished: Finish, until: Until | None)
         return "complete", EXIT_CODES["complete"], "", ""
     if finished.accepted == 0:
         return "exhausted", NothingAccepted.exit_code, *_nothing(work, finished)
+    return _ended(plan, work, finished)
+
+
+def _ended(plan: Plan, work: Generation, finished: Finish) -> tuple[str, int, str, str]:
+    """Say how a run that was not stopped ended."""
+    if work.settler.selector.saturated:
+        rate = work.settler.selector.distinct_rate or 0.0
+        error = (
+            f"stopped asking after {finished.train_rows:,} rows: of the last accepted samples only {rate:.0%} said anything new"
+        )
+        return "exhausted", EXIT_CODES["exhausted"], error, "Add seeds or attributes, or lower `select.dedup.least_distinct`."
     target = plan.recipe.target
     if target is not None and finished.train_rows < target.rows:
         error = f"the target of {target.rows:,} rows is not reached: {finished.train_rows:,} rows, and every prompt was tried"

@@ -32,7 +32,8 @@ _TRAIL: Mapping[str, str] = {
     "license": "VARCHAR[]",
     "generator": "VARCHAR",
 }
-_MESSAGES = "STRUCT(role VARCHAR, content VARCHAR)[]"
+_CALLS = 'STRUCT(id VARCHAR, "type" VARCHAR, "function" STRUCT("name" VARCHAR, arguments VARCHAR))[]'
+_MESSAGES = f"STRUCT(role VARCHAR, content VARCHAR, tool_calls {_CALLS}, tool_call_id VARCHAR)[]"
 
 
 class ThinkingOptions(Frozen):
@@ -42,9 +43,21 @@ class ThinkingOptions(Frozen):
     """`inline` puts it before the answer as `<think>…</think>`; `drop` leaves it out."""
 
 
-def plain_messages(messages: Sequence[Message], thinking: str) -> list[dict[str, str]]:
-    """Return messages as role and content."""
-    return [{"role": message.role, "content": _content(message, thinking)} for message in messages]
+def plain_messages(messages: Sequence[Message], thinking: str) -> list[dict[str, Any]]:
+    """Return messages as role and content, with the calls of tools where there are some, in OpenAI's form."""
+    return [_plain(message, thinking) for message in messages]
+
+
+def _plain(message: Message, thinking: str) -> dict[str, Any]:
+    plain: dict[str, Any] = {"role": message.role, "content": _content(message, thinking)}
+    if message.tool_calls:
+        plain["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        plain["tool_call_id"] = message.tool_call_id
+    return plain
 
 
 def _content(message: Message, thinking: str) -> str:

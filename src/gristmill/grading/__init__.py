@@ -8,7 +8,41 @@ reading that they share.
 
 from __future__ import annotations
 
-from gristmill.grading import code, judge, manner, math, requirements, reward, text, tool_call
+from gristmill.grading import (
+    closed_book,
+    code,
+    dialogue,
+    evidence,
+    following,
+    judge,
+    manner,
+    math,
+    novel,
+    preserved,
+    requirements,
+    reward,
+    standalone,
+    text,
+    tool_call,
+)
 from gristmill.grading.registry import GRADERS, grader
 
-__all__ = ["GRADERS", "code", "grader", "judge", "manner", "math", "requirements", "reward", "text", "tool_call"]
+__all__ = [
+    "GRADERS",
+    "closed_book",
+    "code",
+    "dialogue",
+    "evidence",
+    "following",
+    "grader",
+    "judge",
+    "manner",
+    "math",
+    "novel",
+    "preserved",
+    "requirements",
+    "reward",
+    "standalone",
+    "text",
+    "tool_call",
+]

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from gristmill.grading.answers.extraction import AnswerFormat, extract
 from gristmill.grading.registry import grader
+from gristmill.grading.standalone import question_of
 from gristmill.messages import Frozen, Message, system, user
 from gristmill.recipe.templates import Template, judge_template
 from gristmill.records import Sampling, Verdict
@@ -42,9 +43,10 @@ _BETTER = re.compile(r"[\s*_`]*BETTER:[\s*_`]*(A|B|TIE)[\s*_`.]*", re.IGNORECASE
 class JudgeOptions(Frozen):
     """What a judge is asked and what counts as a pass."""
 
-    style: Literal["equivalence", "rubric", "scale", "pairwise"] = "rubric"
+    style: Literal["equivalence", "rubric", "scale", "pairwise", "supported", "faithful"] = "rubric"
     """`equivalence`: does the answer mean the same as the reference? `rubric`: does it meet every requirement? `scale`: how well?
-    `pairwise`: is it better than the reference, asked in both orders?"""
+    `pairwise`: is it better than the reference, asked in both orders? `supported`: does the text that the prompt holds prove the
+    answer? `faithful`: does a rewriting say what that text says?"""
     rubric: str = DEFAULT_RUBRIC
     """What a good answer is, in words; `equivalence` needs none."""
     question: bool = False
@@ -101,6 +103,8 @@ def _shown(prompt: Prompt, sample: Sample, options: JudgeOptions) -> tuple[Quest
     """Return what the judge sees, or the verdict where there is nothing to show."""
     asked = next((message.content for message in reversed(prompt.messages) if message.role == "user"), "")
     answer, reference = sample.answer, prompt.reference
+    if options.style in ("supported", "faithful"):
+        asked, reference = question_of(sample) or "", asked
     if answer is None:
         return None, Verdict(passed=None, reason="no_text")
     if options.style in ("equivalence", "pairwise") and reference is None:
@@ -176,21 +180,17 @@ async def _asked(shown: Question, options: JudgeOptions, session: Session, step:
 
 def messages_for(shown: Question, options: JudgeOptions, *, swapped: bool = False) -> tuple[Message, ...]:
     """Return what a judge is asked: the same bytes for the same things, with what is judged between fences."""
-    parts = (shown.question, shown.reference or "", shown.answer)
-    fence = f"=== DATA {hashlib.sha256(chr(0).join(parts).encode('utf-8', 'surrogatepass')).hexdigest()[:16]} ==="
     first, second = (shown.reference, shown.answer) if swapped else (shown.answer, shown.reference)
     low, high = options.scale
-    text = _template(options.style).fill(
-        "",
-        fence=fence,
-        question=shown.question,
-        reference=shown.reference,
-        answer=shown.answer,
-        rubric=options.rubric,
-        first=first,
-        second=second,
-        low=low,
-        high=high,
+    return quoted_messages(options.style, shown, rubric=options.rubric, first=first, second=second, low=low, high=high)
+
+
+def quoted_messages(template: str, shown: Question, **values: JsonValue) -> tuple[Message, ...]:
+    """Return what a template asks, with what is shown between fences that it cannot contain."""
+    parts = (shown.question, shown.reference or "", shown.answer)
+    fence = f"=== DATA {hashlib.sha256(chr(0).join(parts).encode('utf-8', 'surrogatepass')).hexdigest()[:16]} ==="
+    text = _template(template).fill(
+        "", fence=fence, question=shown.question, reference=shown.reference, answer=shown.answer, **values
     )
     return system(_template("system").fill("", fence=fence).strip()), user(text.strip())
 

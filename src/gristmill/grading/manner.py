@@ -88,7 +88,7 @@ def _languages() -> Callable[[str], tuple[str, float]]:
 
 
 @cache
-def _phrases(name: str, around: str) -> re.Pattern[str]:
+def phrases(name: str, around: str) -> re.Pattern[str]:
     """Return a list of phrases that ships, as one expression; `{}` in `around` is where any of them stands."""
     lines = (resources.files("gristmill.assets") / "phrases" / f"{name}.txt").read_text("utf-8").splitlines()
     phrases = "|".join(line.replace("CANNOT", _CANNOT) for line in lines if line and not line.startswith("#"))
@@ -108,7 +108,7 @@ def grade_refusal(_prompt: Prompt, sample: Sample, _options: PhraseOptions) -> V
     """Refuse answers that decline to answer."""
     if sample.answer is None:
         return Verdict(passed=None, reason="no_text")
-    found = _phrases("refusals", r"\b{}").search(_plain_quotes(sample.answer.lstrip()[:REFUSAL_WITHIN]))
+    found = phrases("refusals", r"\b{}").search(plain_quotes(sample.answer.lstrip()[:REFUSAL_WITHIN]))
     if found is None:
         return Verdict(passed=True, reason="answers")
     return Verdict(passed=False, reason="refusal", evidence={"matched": found.group()[:200], "start": found.start()})
@@ -123,18 +123,47 @@ def grade_meta_talk(_prompt: Prompt, sample: Sample, _options: PhraseOptions) ->
     """Refuse text with chat around it: "Here is the rewritten text:", "I hope this helps!"."""
     if sample.answer is None:
         return Verdict(passed=None, reason="no_text")
-    text = _plain_quotes(sample.answer.strip())
-    if opener := _phrases("openers", _START).match(text[:400]):
+    text = plain_quotes(sample.answer.strip())
+    if opener := phrases("openers", _START).match(text[:400]):
         return Verdict(passed=False, reason="opens_with_chat", evidence={"matched": opener.group().strip()[:200], "start": 0})
     tail = max(0, len(text) - CLOSER_WITHIN)
-    if closer := _phrases("closers", "{}").search(text, tail):
+    if closer := phrases("closers", "{}").search(text, tail):
         evidence: dict[str, JsonValue] = {"matched": closer.group()[:200], "start": closer.start()}
         return Verdict(passed=False, reason="closes_with_chat", evidence=evidence)
     return Verdict(passed=True, reason="text_alone")
 
 
-def _plain_quotes(text: str) -> str:
+def plain_quotes(text: str) -> str:
+    """Return a text with straight single quotation marks."""
     return text.replace("\u2019", "'").replace("\u2018", "'")
+
+
+class LengthRatioOptions(Frozen):
+    """How long an answer may be beside what it was given."""
+
+    min: float = Field(default=0.5, ge=0)
+    """The least words for one of the source's."""
+    max: float = Field(default=2.0, gt=0)
+    """The most."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"no text can pass: `min` {self.min} is more than `max` {self.max}")
+        return self
+
+
+@grader("length_ratio", version=1, options=LengthRatioOptions)
+def grade_length_ratio(prompt: Prompt, sample: Sample, options: LengthRatioOptions) -> Verdict:
+    """Want a rewriting to be about as long as its source, the prompt's last message, in words."""
+    if sample.answer is None:
+        return Verdict(passed=None, reason="no_text")
+    source, size = len(_words(prompt.messages[-1].content)), len(_words(sample.answer))
+    if not source:
+        return Verdict(passed=None, reason="too_little_text")
+    ratio = size / source
+    reason = "too_short" if ratio < options.min else "too_long" if ratio > options.max else "within"
+    return Verdict(passed=reason == "within", reason=reason, evidence={"ratio": round(ratio, 4), "words": size})
 
 
 class CopyingOptions(Frozen):

@@ -32,6 +32,9 @@ class Needs(NamedTuple):
     computations: tuple[str, ...] = ()
     sandbox: bool = False
     """Whether it runs code of models, so that the sandbox is tried before the run."""
+    whole: bool = False
+    """Whether it looks at a sample's conversation and `meta` and not only at its answer, so that outputs in files may be
+    objects."""
 
 
 def grader(  # noqa: PLR0913 - one parameter a trait

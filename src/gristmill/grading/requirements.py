@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from gristmill.grading.registry import Needs, computation, grader
 from gristmill.messages import Frozen
-from gristmill.plain import as_list, as_object, as_text
+from gristmill.plain import as_list, references_in
 from gristmill.records import Verdict
 
 if TYPE_CHECKING:
@@ -106,16 +106,9 @@ class JsonSchemaOptions(Frozen):
             validator_for(schema).check_schema(schema)
         except SchemaError as wrong:
             raise ValueError(f"that is no JSON Schema: {wrong.message}") from None
-        if far := next((ref for ref in _references(schema) if not ref.startswith("#")), None):
+        if far := next((ref for ref in references_in(schema) if not ref.startswith("#")), None):
             raise ValueError(f"`$ref: {far}` points out of the schema, and nothing is fetched: put it under `$defs`")
         return schema
-
-
-def _references(value: JsonValue) -> list[str]:
-    if (content := as_object(value)) is not None:
-        own = as_text(content.get("$ref")) or as_text(content.get("$dynamicRef"))
-        return ([own] if own else []) + [ref for part in content.values() for ref in _references(part)]
-    return [ref for part in as_list(value) or () for ref in _references(part)]
 
 
 @grader("json_schema", version=1, options=JsonSchemaOptions, short="schema", needs=Needs(("schema_errors",)))

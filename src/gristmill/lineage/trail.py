@@ -80,5 +80,5 @@ def make_record(
             generator="+".join(sorted(set(generators))),
             run=run,
         ),
-        meta=prompt.meta,
+        meta={**prompt.meta, **sample.meta},
     )

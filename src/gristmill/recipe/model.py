@@ -254,6 +254,8 @@ class PromptSpec(Frozen):
     """A system message."""
     template: str | None = None
     """A template by name and version, such as `boxed@1`; `plain` sends the prompt as it is."""
+    templates: dict[str, str] = Field(default_factory=dict)
+    """Your own templates in the place of a task's, by name: `{qa/ask: my.jinja}`; `gristmill describe TASK` lists them."""
     answer_format: str | None = None
     """Where the answer stands: `boxed`, `hash`, `line:PREFIX`, `json:FIELD`, `tag:NAME`, `literal`, `last_number`, `auto`."""
 
@@ -287,6 +289,19 @@ class Dedup(Frozen):
 
     exact: bool = True
     """Drop samples whose conversation is equal to one that is kept."""
+    near: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Drop samples whose question is a near duplicate of a kept one: the Jaccard similarity of words and pairs of words from
+    which it is, such as 0.7. For kinds that write the question."""
+    within: Literal["document", "run"] = "run"
+    """Where near duplicates are looked for: among those of one document, or all."""
+    least_distinct: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """With `near`: stop asking when a smaller share of the last 200 candidates is new, since what comes is what is there."""
+
+    @model_validator(mode="after")
+    def _needs_near(self) -> Self:
+        if self.near is None and (self.least_distinct is not None or self.within != "run"):
+            raise ValueError("`within` and `least_distinct` speak of near duplicates: say from which similarity on, `near: 0.7`")
+        return self
 
 
 class Selection(Frozen):

@@ -22,6 +22,8 @@ from gristmill.registry import nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import JsonValue
+
 PLAIN = "plain"
 ANSWER_FORMATS: Mapping[str, str] = {"boxed@1": "boxed", "chain@1": "hash", "hash@1": "hash"}
 """Where the answer stands if the recipe does not say: what the shipped template asks for."""
@@ -53,8 +55,8 @@ class Template:
         environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False)
         return None if self.text is None else environment.from_string(self.text)
 
-    def fill(self, prompt: str, **values: str | int | None) -> str:
-        """Return the template with `prompt` in its place; those of judges see further values.
+    def fill(self, prompt: str, **values: JsonValue) -> str:
+        """Return the template with `prompt` in its place; those of judges and kinds see further values.
 
         Raises:
             InputError: where the template asks for something that it may not have.
@@ -64,8 +66,9 @@ class Template:
         try:
             return str(self._compiled.render(prompt=prompt, **values))
         except (jinja2.TemplateError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+            seen = ", ".join(f"`{{{{ {name} }}}}`" for name in ("prompt", *values))
             raise InputError(
-                f"the template `{self.name}` cannot be filled: {error}", fix="It sees `{{ prompt }}` and nothing else."
+                f"the template `{self.name}` cannot be filled: {error}", fix=f"It sees {seen} and nothing else."
             ) from None
 
 
@@ -73,6 +76,16 @@ def judge_template(name: str) -> Template:
     """Return what a judge is told, by name and version, such as `equivalence@1`."""
     text = (resources.files("gristmill.assets") / "templates" / "judge" / f"{name}.jinja").read_text("utf-8")
     return Template(f"judge/{name}", text)
+
+
+def task_template(name: str) -> Template:
+    """Return what a kind of data asks with, by name and version, such as `qa/ask@1`."""
+    return Template(name, (resources.files("gristmill.assets") / "templates" / f"{name}.jinja").read_text("utf-8"))
+
+
+def unversioned(name: str) -> str:
+    """Return a template's name as recipes and tasks write it: `qa/ask` for `qa/ask@1`."""
+    return name.partition("@")[0]
 
 
 def shipped_names() -> list[str]:

@@ -1,17 +1,25 @@
 """The selection rules, fed prompt by prompt in plan order.
 
-Feeding in plan order makes the outcome independent of latency and crashes, and lets the engine ask after every settled
-prompt how many rows it would export by now, which is what an exact target means. State is one hash per kept sample.
+Feeding in plan order makes the outcome independent of latency and crashes, and lets the engine ask after every settled prompt
+how many rows it would export by now, which is what an exact target means. State is one hash per kept sample, and where near
+duplicates are dropped the shape of its text.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
+
+from gristmill.selection.near import NearIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gristmill.selection.near import Shape
+
 KEPT = "kept"
+DISTINCT_OVER = 200
+"""Candidates over which the distinct rate is taken; with fewer there is none."""
 
 
 class Candidate(NamedTuple):
@@ -20,6 +28,10 @@ class Candidate(NamedTuple):
     row: int
     payload: bytes
     """Hash of the conversation."""
+    shape: Shape | None = None
+    """Its text, where near duplicates are looked for."""
+    group: str = ""
+    """Near duplicates are looked for within the group."""
 
 
 class Choice(NamedTuple):
@@ -28,23 +40,52 @@ class Choice(NamedTuple):
     row: int
     kept: bool
     rule: str
-    """`kept`, `duplicate`, `per_prompt` or `over_target`."""
+    """`kept`, `duplicate`, `near_duplicate`, `per_prompt`, `over_target` or `saturated`."""
     twin: int | None = None
 
 
-class Selector:
-    """Applies per-prompt cap and exact deduplication, in plan order, and counts rows of the training split."""
+class Rules(NamedTuple):
+    """What is selected by."""
 
-    def __init__(self, *, per_prompt: int | None, exact: bool, target_rows: int | None) -> None:
-        self.per_prompt = per_prompt
-        self.exact = exact
-        self.target_rows = target_rows
+    per_prompt: int | None = None
+    """At most so many of a prompt."""
+    exact: bool = True
+    """Drop equal conversations of a prompt."""
+    near: float | None = None
+    """Drop texts that are so similar to a kept one."""
+    least_distinct: float | None = None
+    """The share of the last candidates that must be no near duplicates."""
+    target_rows: int | None = None
+    """Rows of the training split that are wanted."""
+
+
+class Selector:
+    """Applies the rules in plan order, and counts rows of the training split."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
         self.train_rows = 0
+        self.saturated = False
+        """Whether so little of what comes is new that no more is wanted."""
+        self._near = NearIndex(rules.near) if rules.near is not None else None
+        self._lately: deque[bool] = deque(maxlen=DISTINCT_OVER)
 
     @property
     def reached(self) -> bool:
         """Whether the target is reached."""
-        return self.target_rows is not None and self.train_rows >= self.target_rows
+        return self.rules.target_rows is not None and self.train_rows >= self.rules.target_rows
+
+    @property
+    def over(self) -> bool:
+        """Whether no further sample can be kept."""
+        return self.reached or self.saturated
+
+    @property
+    def distinct_rate(self) -> float | None:
+        """Return which share of the last candidates was no near duplicate; None where that is not looked for or too few came."""
+        if self._near is None or not self._lately:
+            return None
+        return sum(self._lately) / len(self._lately)
 
     def choose(self, candidates: Iterable[Candidate], split: str) -> list[Choice]:
         """Decide about one prompt's accepted samples, in the order of their indexes.
@@ -57,16 +98,31 @@ class Selector:
         first: dict[bytes, int] = {}
         taken = 0
         for candidate in candidates:
-            twin = first.get(candidate.payload) if self.exact else None
-            if self.reached:
-                choices.append(Choice(candidate.row, kept=False, rule="over_target"))
-            elif twin is not None:
-                choices.append(Choice(candidate.row, kept=False, rule="duplicate", twin=twin))
-            elif self.per_prompt is not None and taken >= self.per_prompt:
-                choices.append(Choice(candidate.row, kept=False, rule="per_prompt"))
-            else:
-                choices.append(Choice(candidate.row, kept=True, rule=KEPT))
+            choice = self._choice(candidate, first, taken)
+            choices.append(choice)
+            if choice.kept:
                 taken += 1
                 first.setdefault(candidate.payload, candidate.row)
                 self.train_rows += split == "train"
+                if self._near is not None and candidate.shape is not None:
+                    self._near.add(candidate.group, candidate.row, candidate.shape)
         return choices
+
+    def _choice(self, candidate: Candidate, first: dict[bytes, int], taken: int) -> Choice:
+        rules = self.rules
+        if self.over:
+            return Choice(candidate.row, kept=False, rule="over_target" if self.reached else "saturated")
+        twin = first.get(candidate.payload) if rules.exact else None
+        if twin is not None:
+            return Choice(candidate.row, kept=False, rule="duplicate", twin=twin)
+        if rules.per_prompt is not None and taken >= rules.per_prompt:
+            return Choice(candidate.row, kept=False, rule="per_prompt")
+        if self._near is not None and candidate.shape is not None:
+            twin = self._near.twin(candidate.group, candidate.shape)
+            self._lately.append(twin is None)
+            full = len(self._lately) == DISTINCT_OVER
+            if full and rules.least_distinct is not None and sum(self._lately) < rules.least_distinct * DISTINCT_OVER:
+                self.saturated = True
+            if twin is not None:
+                return Choice(candidate.row, kept=False, rule="near_duplicate", twin=twin)
+        return Choice(candidate.row, kept=True, rule=KEPT)

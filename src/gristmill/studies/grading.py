@@ -23,8 +23,8 @@ from gristmill.errors import InputError
 from gristmill.files.reading import BadRow, all_rows
 from gristmill.files.writing import replacing
 from gristmill.grading.registry import GRADERS
-from gristmill.messages import Frozen, system, user
-from gristmill.plain import as_list, as_text
+from gristmill.messages import Frozen, Message, system, user
+from gristmill.plain import as_list, as_object, as_text
 from gristmill.records import Prompt, Sample
 from gristmill.sandbox.opening import Sandbox
 
@@ -279,12 +279,33 @@ async def _graded(item: NumberedRow, chosen: Chosen, fields: Fields, machine: An
     verdicts: list[Verdict] = []
     times: list[float] = []
     for index, output in enumerate(outputs_of(item.row, fields.output)):
-        text = None if output is None else text_of(output)
-        sample = Sample(id="", prompt_id="", index=index, messages=prompt.messages, answer=text, status="complete")
+        sample = _sample(output, index, prompt, whole=chosen.plugin.traits["needs"].whole)
         began = time.perf_counter()
         verdicts.append(await verdict_of(chosen.plugin, chosen.options, prompt, sample, machine))
         times.append((time.perf_counter() - began) * 1000)
     return GradedRow(item.number, item.row, verdicts, times)
+
+
+def _sample(output: Any, index: int, prompt: Prompt, *, whole: bool) -> Sample:
+    """Return an output as a sample: its text, or its `messages` and `answer` with everything else as `meta`."""
+    given = as_object(output) if whole else None
+    if given is None:
+        text = None if output is None else text_of(output)
+        return Sample(id="", prompt_id="", index=index, messages=prompt.messages, answer=text, status="complete")
+    try:
+        messages = tuple(Message.model_validate(message) for message in as_list(given.get("messages")) or ())
+    except ValidationError:
+        messages = ()
+    answer = given.get("answer", next((message.content for message in reversed(messages) if message.role == "assistant"), None))
+    return Sample(
+        id="",
+        prompt_id="",
+        index=index,
+        messages=messages or prompt.messages,
+        answer=None if answer is None else text_of(answer),
+        status="complete",
+        meta={key: value for key, value in given.items() if key not in ("messages", "answer")},
+    )
 
 
 def _prompt(row: Row, fields: Fields) -> Prompt:
@@ -309,9 +330,17 @@ def text_of(output: Any) -> str:
 
 
 def outputs_of(row: Row, field: str) -> list[Any]:
-    """Return a row's outputs: those of a list one by one, anything else as the only one; none where the field is not there."""
+    """Return a row's outputs: those of a list one by one, anything else as the only one; none where the field is not there.
+
+    A list of texts has several outputs, and so has one of objects with an `answer` or `messages`; any other is one output: a
+    conversation, or several calls.
+    """
     if field not in row:
         return []
     several = as_list(row[field])
-    texts = several is not None and all(one is None or isinstance(one, str) for one in several)
-    return (several or []) if texts else [row[field]]
+    return several if several is not None and all(map(_is_output, several)) else [row[field]]
+
+
+def _is_output(one: Any) -> bool:
+    given = as_object(one)
+    return one is None or isinstance(one, str) or (given is not None and ("answer" in given or "messages" in given))

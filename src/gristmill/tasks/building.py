@@ -9,6 +9,8 @@ from gristmill.records import Sample, Status, Usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pydantic import JsonValue
+
     from gristmill.messages import Message
     from gristmill.ports import Session
     from gristmill.records import Prompt, Reply
@@ -43,6 +45,38 @@ def sample_from(prompt: Prompt, session: Session, messages: Sequence[Message], r
         usage=total_usage([reply.usage for reply in replies]),
         cost_usd=total_cost([reply.cost_usd for reply in replies]),
     )
+
+
+def made(
+    prompt: Prompt,
+    session: Session,
+    *,
+    messages: Sequence[Message],
+    replies: Sequence[Reply],
+    meta: dict[str, JsonValue] | None = None,
+) -> Sample:
+    """Return a complete sample whose conversation the task put together itself; its answer is the last message."""
+    return Sample(
+        id="",
+        prompt_id=prompt.id,
+        index=session.sample_index,
+        messages=tuple(messages),
+        answer=messages[-1].content,
+        status="complete" if messages[-1].content.strip() else "malformed",
+        reason=None if messages[-1].content.strip() else "empty_answer",
+        usage=total_usage([reply.usage for reply in replies]),
+        cost_usd=total_cost([reply.cost_usd for reply in replies]),
+        meta=meta or {},
+    )
+
+
+def unreadable(prompt: Prompt, session: Session, replies: Sequence[Reply], reason: str, problem: str | None) -> Sample:
+    """Return the sample of replies from which nothing could be read: truncated or refused where the last one was."""
+    sample = sample_from(prompt, session, prompt.messages, replies)
+    meta: dict[str, JsonValue] = {"repairs": len(replies) - 1, "problem": problem}
+    if sample.status != "complete":
+        return sample.model_copy(update={"meta": meta})
+    return sample.model_copy(update={"status": "malformed", "reason": reason, "meta": meta})
 
 
 def total_usage(usages: Sequence[Usage]) -> Usage:

@@ -14,11 +14,34 @@ from gristmill.ports import TaskFunction
 from gristmill.registry import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from gristmill.ports import SourceRow
 
 TASKS: Shelf[TaskFunction] = Shelf("task")
 
 
-def task(name: str, *, version: int, options: type[Frozen] = Frozen) -> Callable[[Any], Any]:
-    """Register a task."""
-    return TASKS.add(name, version=version, options=options)
+def task(
+    name: str,
+    *,
+    version: int,
+    options: type[Frozen] = Frozen,
+    templates: tuple[str, ...] = (),
+    spread: Callable[[Iterator[SourceRow], Any, int], Iterator[SourceRow]] | None = None,
+    roles: tuple[str, ...] = (),
+    counted: tuple[str, ...] = (),
+) -> Callable[[Any], Any]:
+    """Register a task.
+
+    Args:
+        name: As recipes write it.
+        version: A new one makes finished samples stale.
+        options: Its options.
+        templates: What it fills through its session, by name and version (`qa/ask@1`); a recipe may put its own in their place.
+            A task that has some is not framed by the recipe's `prompt.template`.
+        spread: Makes the rows of a source into what is asked, such as ten questions of one document. It is given the rows, the
+            options and the run's seed, is pure, and keeps no more than one document.
+        roles: Whom it asks besides `teacher`.
+        counted: Keys of `meta` whose values are counted in summary and report: `type`, `style`.
+    """
+    return TASKS.add(name, version=version, options=options, templates=templates, spread=spread, roles=roles, counted=counted)

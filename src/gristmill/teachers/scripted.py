@@ -25,11 +25,28 @@ if TYPE_CHECKING:
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class ScriptedReply(Frozen):
+    """What is answered to some requests."""
+
+    step: str = ""
+    """How the request's step begins."""
+    contains: str = ""
+    """What its messages contain."""
+    answers: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Texts to answer with."""
+
+    def fits(self, request: Request) -> bool:
+        """Whether this is for a request."""
+        return request.step.startswith(self.step) and any(self.contains in message.content for message in request.messages)
+
+
 class Script(Frozen):
     """What the scripted teacher does."""
 
     answers: tuple[str, ...] = ("scripted answer {n}",)
     """Texts to answer with; `{n}` becomes a number below a million that depends on the request."""
+    replies: tuple[ScriptedReply, ...] = ()
+    """Texts for requests of a step or about something; the first that fits goes before `answers`."""
     latency_s: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (0.0, 0.0)
     """Shortest and longest time to an answer."""
     transient: Share = 0.0
@@ -87,7 +104,8 @@ class ScriptedTeacher:
             raise TeacherFault("401 Unauthorized: the key is not valid", kind="fatal", code="http_401", evidence=b"bad key")
         self._maybe_fault(request)
         number = int(_share(request.id, "number") * 1_000_000)
-        text = script.answers[int(_share(request.id, "answer") * len(script.answers))].replace("{n}", str(number))
+        answers = next((reply.answers for reply in script.replies if reply.fits(request)), script.answers)
+        text = answers[int(_share(request.id, "answer") * len(answers))].replace("{n}", str(number))
         cut = _share(request.id, "truncated") < script.truncated
         return Reply(
             message=Message(role="assistant", content=text[: len(text) // 2] if cut else text),
