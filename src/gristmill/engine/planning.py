@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import exporting, grading, tasks
 from gristmill.engine.judges import CalibrationFile, read_calibration
-from gristmill.errors import InputError, RecipeError
+from gristmill.errors import InputError, RecipeError, SourceError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.files.reading import data_files
 from gristmill.grading.answers.extraction import check_format
@@ -23,6 +23,7 @@ from gristmill.recipe.model import Choice
 from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template, task_template, unversioned
 from gristmill.records import Sampling
 from gristmill.sending.spending import check_budget
+from gristmill.sources.documents import DocumentSource
 from gristmill.sources.problems import WordProblemSource
 from gristmill.sources.rows import RowSource
 from gristmill.sources.spreading import SpreadSource
@@ -281,6 +282,10 @@ def _spread(source: PromptSource, task: Chosen, seed: int) -> PromptSource:
 def _source(spec: SourceSpec, base: Path) -> PromptSource:
     if spec.word_problems is not None:
         return WordProblemSource(spec.word_problems)
-    path = base / Path(spec.path or "").expanduser()
+    path = base / Path(spec.path or spec.documents or "").expanduser()
+    if spec.documents is not None:
+        if not path.exists():
+            raise SourceError(f"there is no file or folder {path}", fix="Check the path; it is relative to the recipe.")
+        return DocumentSource(spec, path)
     data_files(path)
     return RowSource(spec, path)

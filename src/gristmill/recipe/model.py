@@ -70,13 +70,52 @@ class WordProblems(Frozen):
         return self
 
 
+class Chunking(Frozen):
+    """How documents are cut into passages."""
+
+    tokens: Annotated[int, Field(ge=50)] = 800
+    """The most tokens of a passage, at four characters a token."""
+    overlap: Annotated[int, Field(ge=0)] | None = None
+    """Tokens that a passage takes over from the one before; by default a tenth."""
+    group: Annotated[int, Field(ge=1)] = 1
+    """Neighbouring passages that stand in one prompt."""
+    across: Annotated[int, Field(ge=1, le=8)] = 1
+    """Passages of as many different documents that stand in one prompt."""
+
+    @model_validator(mode="after")
+    def _overlaps_a_part(self) -> Self:
+        if self.overlapping > self.tokens // 2:
+            raise ValueError(
+                f"`overlap` {self.overlap} is more than half of `tokens` {self.tokens}: hardly anything new would come"
+            )
+        return self
+
+    @property
+    def overlapping(self) -> int:
+        """Return the overlap in tokens."""
+        return self.tokens // 10 if self.overlap is None else self.overlap
+
+
 class SourceSpec(Frozen):
-    """Where prompts come from: a data file or folder (`path`), or a procedural source (`word_problems`)."""
+    """Where prompts come from: a data file or folder (`path`), documents, or a procedural source (`word_problems`)."""
 
     path: str | None = None
     """A JSONL, JSON, CSV or Parquet file (also .gz or .zst), or a folder of them; relative to the recipe."""
     word_problems: WordProblems | None = None
     """Arithmetic word problems made by rule."""
+    documents: str | None = None
+    """A document (text, Markdown, reStructuredText, HTML, PDF) or a folder of them; with `text`, a data file whose rows hold
+    them."""
+    include: tuple[str, ...] = ()
+    """Which files of a folder of documents are read, such as `["*.md", "*.pdf"]`; by default all."""
+    chunk: Chunking = Chunking()
+    """How documents are cut into passages."""
+    text: str | None = None
+    """The field that holds a whole document, where `documents` is a data file."""
+    title: str | None = None
+    """The field that holds its title."""
+    markup: Literal["text", "markdown", "rst"] = "text"
+    """What such a field is written in."""
     prompt: str = "prompt"
     """The field that holds the question."""
     messages: str | None = None
@@ -96,8 +135,15 @@ class SourceSpec(Frozen):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.path is None) == (self.word_problems is None):
-            raise ValueError("a source has either `path` or `word_problems`")
+        if [self.path, self.word_problems, self.documents].count(None) != 2:
+            raise ValueError("a source has one of `path`, `documents` and `word_problems`")
+        given = {"include", "chunk", "text", "title", "markup"} & self.model_fields_set
+        if given and self.documents is None:
+            raise ValueError(f"`{min(given)}` is for documents: write `documents: FOLDER`")
+        if self.text is None and given & {"title", "markup"}:
+            raise ValueError(
+                "`title` and `markup` say more of documents in a data file: name the field that holds them, `text: FIELD`"
+            )
         return self
 
 
