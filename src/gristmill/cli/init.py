@@ -1,72 +1,82 @@
-"""`gristmill init`: a commented recipe that runs as it is, with a little data beside it.
+"""`gristmill init`: a commented recipe of a kind that runs as it is, with a little data beside it.
 
-The data are word problems and answers that are made by rule, some of them wrong on purpose: they show every stage without a key
-and without a network, and are replaced by one line.
+A kind's files are in `assets/kinds/KIND`: the recipe, in which `@NAME@` stands for the name, and what it reads. So a further
+kind is a folder. The teacher of each plays back what stands in the recipe or beside it: every stage can be seen without a key
+and without a network, and a real teacher is one line.
 """
 
 from __future__ import annotations
 
 import re
+from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gristmill.cli.terminal import Reporter
 from gristmill.errors import InputError
 from gristmill.files.writing import write_jsonl, write_text
 from gristmill.recipe.model import NAME_PATTERN
+from gristmill.registry import nearest
 from gristmill.sources.word_problems import WordProblem, word_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
 
 PROBLEMS = 20
 SEED = 7
-
-RECIPE = """\
-# A recipe: what to ask, whom, how to grade, what to keep, what to write.
-#   gristmill check {name}.yaml      shows every value and where the prompts go
-#   gristmill preview {name}.yaml    makes five samples and shows them
-#   gristmill run {name}.yaml        runs it, or goes on where it stopped
-name: {name}
-
-# Where prompts come from: a JSONL, JSON, CSV or Parquet file (or .gz, .zst, or a folder of them).
-prompts: {{path: {name}.problems.jsonl, prompt: question, reference: answer, origin: template, license: CC0-1.0}}
-
-# Who answers. This one replays a file, so nothing leaves your machine. For a real one, put one of these lines in its place:
-#   teacher: openai:gpt-5-mini
-#   teacher: {{address: "http://127.0.0.1:8000/v1", model: Qwen/Qwen3-8B}}
-teacher: {{address: "recorded:{name}.completions.jsonl", license: CC0-1.0}}
-
-# How the prompt is put. `plain` sends it as it is; `hash@1` or `boxed@1` ask for a marked answer, which a real teacher needs.
-prompt: {{template: plain, answer_format: hash}}
-
-# Look for one right sample per prompt, in at most four.
-sampling: {{want: 1, max_attempts: 4}}
-
-# A sample is accepted if all of these pass it.
-grade: [math, {{length: {{max: 400}}}}]
-
-# Hold out a tenth of the prompts.
-split: {{validation: 0.1}}
-
-export: [messages, rl]
-"""
+DEFAULT = "reasoning"
 
 
-def init_command(name: str, *, as_json: bool) -> None:
+def kinds() -> list[str]:
+    """Return the kinds of data that there is a first recipe for."""
+    return sorted(folder.name for folder in (resources.files("gristmill.assets") / "kinds").iterdir() if folder.is_dir())
+
+
+def init_command(name: str, kind: str, *, as_json: bool) -> None:
     """Write a recipe and its data into this folder; nothing is overwritten."""
     if not re.match(NAME_PATTERN, name):
         raise InputError(f"`{name}` cannot name a recipe", fix="Use letters, digits, `.`, `_` and `-`.")
-    files = {kind: Path(f"{name}.{kind}") for kind in ("yaml", "problems.jsonl", "completions.jsonl")}
-    for file in files.values():
-        if file.exists():
-            raise InputError(f"{file} is there already", fix="Choose another name: `gristmill init NAME`.")
-    problems = list(word_problems(SEED, PROBLEMS, (1, 4)))
-    write_jsonl(files["problems.jsonl"], ({"question": p.text, "answer": str(p.answer)} for p in problems))
-    write_jsonl(
-        files["completions.jsonl"],
-        ({"prompt": p.text, "completions": _completions(p, number)} for number, p in enumerate(problems)),
-    )
-    write_text(files["yaml"], RECIPE.format(name=name))
-    written = [str(file) for file in files.values()]
+    if kind not in kinds():
+        near = nearest(kind, kinds())
+        meant = f"Did you mean `{near}`? " if near else ""
+        raise InputError(f"there is no recipe for the kind `{kind}`", fix=f"{meant}There are: {', '.join(kinds())}.")
+    texts = {Path(f"{name}.yaml" if path == "recipe.yaml" else f"{name}.{path}"): text for path, text in _files(kind)}
+    tables = _problems(name) if kind == DEFAULT else {}
+    for path in (*texts, *tables):
+        if path.exists():
+            raise InputError(f"{path} is there already", fix="Choose another name: `gristmill init NAME`.")
+    for path, rows in tables.items():
+        write_jsonl(path, iter(rows))
+    for path, text in texts.items():
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, text.replace("@NAME@", name))
+    written = [str(path) for path in (*texts, *tables)]
     text = f"wrote {', '.join(written)}\nnext: gristmill run {name}.yaml"
-    Reporter(as_json=as_json).result(text, {"written": written, "recipe": str(files["yaml"])})
+    Reporter(as_json=as_json).result(text, {"written": written, "recipe": f"{name}.yaml"})
+
+
+def _files(kind: str) -> Iterator[tuple[str, str]]:
+    """Yield the files of a kind, by their path within its folder."""
+
+    def within(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
+        for file in sorted(folder.iterdir(), key=lambda one: one.name):
+            if file.is_dir():
+                yield from within(file, f"{prefix}{file.name}/")
+            else:
+                yield f"{prefix}{file.name}", file.read_text("utf-8")
+
+    yield from within(resources.files("gristmill.assets") / "kinds" / kind, "")
+
+
+def _problems(name: str) -> dict[Path, list[dict[str, object]]]:
+    """Return problems that are made by rule, and three answers to each: some of them are wrong on purpose."""
+    problems = list(word_problems(SEED, PROBLEMS, (1, 4)))
+    asked: list[dict[str, object]] = [{"question": p.text, "answer": str(p.answer)} for p in problems]
+    answered: list[dict[str, object]] = [
+        {"prompt": p.text, "completions": _completions(p, number)} for number, p in enumerate(problems)
+    ]
+    return {Path(f"{name}.problems.jsonl"): asked, Path(f"{name}.completions.jsonl"): answered}
 
 
 def _completions(problem: WordProblem, number: int) -> list[str]:

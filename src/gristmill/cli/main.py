@@ -62,12 +62,13 @@ def root(ctx: typer.Context, version: Annotated[bool, typer.Option("--version", 
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(help="Names the recipe and its file.")] = "first",
+    kind: Annotated[str, typer.Option(help="The kind of data: reasoning, qa, rewrite, instruct, conversation.")] = "reasoning",
     as_json: Json = False,
 ) -> None:
     """Write a commented recipe that runs."""
     from gristmill.cli.init import init_command
 
-    init_command(name, as_json=as_json)
+    init_command(name, kind, as_json=as_json)
 
 
 @app.command()

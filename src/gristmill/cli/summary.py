@@ -24,7 +24,7 @@ def summary_text(summary: Summary, recipe: str) -> str:
         lines += ["", "acceptance by model"]
         width = max(len(safe(model)) for model in content["models"])
         lines += [f"  {safe(model):<{width}}  {_share(found)}" for model, found in content["models"].items()]
-    lines += ["", *_facts(content), ""]
+    lines += ["", *_facts(content), *_kind(content.get("kind") or {}), ""]
     lines += [f"  {'report':<18}{content['report']}"] if "report" in content else []
     lines += [f"  {name:<18}{path}" for name, path in content["exports"].items()]
     lines += [f"  {'card':<18}{content['run']}/export/README.md", f"  {'tables':<18}{content['tables']}"]
@@ -39,6 +39,20 @@ def _funnel(stages: list[dict[str, Any]]) -> list[str]:
         more = len(stage["dropped"]) - 6
         rest = f", {more} more" if more > 0 else ""
         lines.append(f"  {stage['stage']:<8}{stage['in']:>10,}{stage['kept']:>10,}   {dropped or '-'}{rest}")
+    return lines
+
+
+def _kind(found: dict[str, Any]) -> list[str]:
+    """Return what the kind of data wants to know of itself."""
+    lines = list[str]()
+    if (documents := found.get("documents")) is not None:
+        used = f"{documents['used']:,} of {documents['documents']:,} used"
+        lines.append(f"documents {used}, {documents['covered']:.1%} of their text covered")
+    if (turns := found.get("turns")) is not None:
+        lines.append(f"turns of the user {turns['mean']:.1f} on average")
+    for one in found.get("counted", []):
+        values = ", ".join(f"{safe(row['value'])} {row['kept']:,} of {row['made']:,}" for row in one["values"][:6])
+        lines.append(f"kept by {safe(one['key'])}: {values}" + (", …" if len(one["values"]) > 6 else ""))
     return lines
 
 

@@ -137,7 +137,8 @@ class SourceSpec(Frozen):
     def _one_kind(self) -> Self:
         if [self.path, self.word_problems, self.documents].count(None) != 2:
             raise ValueError("a source has one of `path`, `documents` and `word_problems`")
-        given = {"include", "chunk", "text", "title", "markup"} & self.model_fields_set
+        of_documents = ("include", "chunk", "text", "title", "markup")
+        given = {name for name in of_documents if getattr(self, name) != type(self).model_fields[name].default}
         if given and self.documents is None:
             raise ValueError(f"`{min(given)}` is for documents: write `documents: FOLDER`")
         if self.text is None and given & {"title", "markup"}:

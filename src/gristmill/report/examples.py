@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gristmill.files.querying import Ask
-    from gristmill.records import Sample
+    from gristmill.records import Prompt, Sample
 
 Kind = Literal["some_accepted", "none_accepted", "all_accepted"]
 KINDS: Mapping[Kind, int] = {"some_accepted": 3, "none_accepted": 2, "all_accepted": 2}
@@ -83,7 +83,7 @@ def _sample(ledger: Reader, prompt_row: int, sample_id: str, index: int, accepte
         (prompt_row, index, bytes.fromhex(sample_id)),
     )
     sample = load_sample(ledger, row)
-    text = _written(sample)
+    text = _written(sample, load_prompt(ledger, prompt_row))
     return ShownSample(
         index=index,
         status=sample.status,
@@ -106,13 +106,26 @@ def _grade(grade: dict[str, Any]) -> ShownGrade:
     )
 
 
-def _written(sample: Sample) -> str:
-    """Return what the model wrote: its reasoning, then its text."""
+def _written(sample: Sample, prompt: Prompt) -> str:
+    """Return what models wrote: reasoning and text; with the roles where they wrote other sides than the assistant's too."""
+    given = {message.content for message in prompt.messages if message.role != "assistant"}
+    others = any(message.role == "user" and message.content not in given for message in sample.messages)
+    sides = others and not _frames(sample, given)
     parts: list[str] = []
     for message in sample.messages:
-        if message.role == "assistant":
-            parts += [part for part in (message.thinking, message.content) if part]
+        said = [part for part in (message.thinking, message.content) if part]
+        said += [f"→ {call.name}({call.arguments})" for call in message.tool_calls]
+        if sides:
+            parts += [f"{message.role}: {part}" for part in said]
+        elif message.role == "assistant":
+            parts += said
     return "\n\n".join(parts) or sample.reason or ""
+
+
+def _frames(sample: Sample, given: set[str]) -> bool:
+    """Whether the user's turns only put the prompt, by a template or before an instruction."""
+    asked = [message.content for message in sample.messages if message.role == "user"]
+    return all(any(text in question for text in given) for question in asked)
 
 
 def _cut(text: str) -> str:

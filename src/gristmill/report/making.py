@@ -13,7 +13,7 @@ from gristmill.files.writing import write_json, write_text
 from gristmill.pricing.price import table_version
 from gristmill.report import numbers
 from gristmill.report.examples import choose_examples
-from gristmill.report.model import Estimate, Report, Settings, Share
+from gristmill.report.model import Counted, Coverage, Estimate, Kind, Report, Settings, Share, Turns
 from gristmill.report.page import draw_page
 from gristmill.studies.pilot import read_pilot
 from gristmill.visible import walls
@@ -73,6 +73,7 @@ def make_report(folder: RunFolder) -> Report:
             models=numbers.models(ask),
             difficulty=numbers.difficulty(ask),
             by_index=numbers.by_index(ask),
+            kind=_kind(summary, near=recipe.select.dedup.near is not None),
             lengths=numbers.lengths(ask),
             composition=numbers.composition(ask),
             spend=spent,
@@ -80,6 +81,32 @@ def make_report(folder: RunFolder) -> Report:
             estimate=_estimate(read_pilot(folder), spent),
             shown=choose_examples(ask, folder.ledger),
         )
+
+
+def _kind(summary: dict[str, Any], *, near: bool) -> Kind | None:
+    """Return what a kind wants to know of itself; None where it is nothing."""
+    found: dict[str, Any] = summary.get("kind") or {}
+    select = next(stage for stage in summary["funnel"] if stage["stage"] == "select")
+    if not found and not near:
+        return None
+    turns: dict[str, Any] = found.get("turns") or {"counts": [], "mean": None}
+    return Kind(
+        counted=tuple(
+            Counted(
+                key=one["key"],
+                groups=tuple(numbers.share(row["value"], row["accepted"], row["made"]) for row in one["values"]),
+                kept=tuple(row["kept"] for row in one["values"]),
+            )
+            for one in found.get("counted", [])
+        ),
+        documents=Coverage.model_validate(found["documents"]) if "documents" in found else None,
+        turns=tuple(Turns.model_validate(row) for row in turns["counts"]),
+        mean_turns=turns["mean"],
+        distinct=numbers.share("distinct", select["in"] - select["dropped"].get("near_duplicate", 0), select["in"])
+        if near
+        else None,
+        repaired=found.get("repaired", 0),
+    )
 
 
 def _estimate(pilot: Pilot | None, spent: Sequence[Spend]) -> Estimate | None:
@@ -114,6 +141,7 @@ def _settings(recipe: Recipe, manifest: dict[str, Any]) -> Settings:
     chosen = recipe.select
     selection = ["no exact duplicates"] if chosen.dedup.exact else []
     selection += [f"at most {chosen.per_prompt} per prompt"] if chosen.per_prompt else []
+    selection += [f"no near duplicates (from {chosen.dedup.near} on, in one {chosen.dedup.within})"] if chosen.dedup.near else []
     return Settings(
         task=manifest["context"]["task"],
         template=manifest["template"],

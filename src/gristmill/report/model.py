@@ -216,6 +216,59 @@ class Estimate(Frozen):
     bill_usd: float | None
 
 
+class Counted(Frozen):
+    """How much was made and kept of what a kind deals out: types, styles, attributes."""
+
+    key: str
+    groups: tuple[Share, ...]
+    """Acceptance by value."""
+    kept: tuple[int, ...]
+    """Rows kept of each value, in the same order."""
+
+
+class CoveredDocument(Frozen):
+    """One document and how much of it is in what was kept."""
+
+    document: str
+    kept: int
+    passages: int
+    characters: int
+    covered: float
+    """Share of its characters in passages that a kept row is about."""
+    quoted: float
+    """Share of its characters that stand as evidence beside a kept row."""
+
+
+class Coverage(Frozen):
+    """How much of the documents is in what was kept."""
+
+    documents: int
+    used: int
+    covered: float
+    quoted: float
+    table: tuple[CoveredDocument, ...]
+
+
+class Turns(Frozen):
+    """So many kept conversations have so many turns of the user."""
+
+    turns: int
+    kept: int
+
+
+class Kind(Frozen):
+    """What the kind of data wants to know of itself."""
+
+    counted: tuple[Counted, ...]
+    documents: Coverage | None
+    turns: tuple[Turns, ...]
+    mean_turns: float | None
+    distinct: Share | None
+    """Accepted samples that were no near duplicates, where those are looked for."""
+    repaired: int
+    """Samples for which a reply had to be asked for again."""
+
+
 class Report(Frozen):
     """Everything that the page shows."""
 
@@ -230,6 +283,7 @@ class Report(Frozen):
     models: tuple[Share, ...]
     difficulty: Difficulty
     by_index: tuple[Share, ...]
+    kind: Kind | None
     lengths: Lengths
     composition: Composition
     spend: tuple[Spend, ...]

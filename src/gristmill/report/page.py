@@ -57,6 +57,7 @@ def _figures(report: Report) -> dict[str, Markup]:
         "funnel": figures.funnel("funnel", report.funnel),
         "difficulty": figures.shares("difficulty", f"Acceptance of first samples by {by}", by, report.difficulty.groups),
         "by_index": figures.shares("index", "Acceptance by sample index", "index", report.by_index),
+        **_kind_figures(report),
         "lengths": figures.histogram("lengths", report.lengths.unit, report.lengths.bins),
         "origins": figures.stack(
             "origins",
@@ -65,6 +66,14 @@ def _figures(report: Report) -> dict[str, Markup]:
             [Segment(f"{part.origin}, {part.source}", part.rows) for part in report.composition.origins],
         ),
         "spend": _spend_figure(report.spend),
+    }
+
+
+def _kind_figures(report: Report) -> dict[str, Markup]:
+    counted = report.kind.counted if report.kind else ()
+    return {
+        f"kind {one.key}": figures.shares(f"kind-{number}", f"Acceptance by {one.key}", one.key, one.groups)
+        for number, one in enumerate(counted)
     }
 
 
