@@ -64,14 +64,19 @@ def load(path: str | Path, changes: Mapping[str, Any] | None = None) -> Loaded:
     return load_recipe(text, str(path), changes)
 
 
-def plan(loaded: Loaded, base: str | Path | None = None) -> Plan:
+def plan(loaded: Loaded, base: str | Path | None = None, *, trust: bool | None = False) -> Plan:
     """Resolve a recipe; its relative paths are relative to `base`, by default the recipe's own folder.
+
+    Args:
+        loaded: The recipe.
+        base: The folder that paths are relative to.
+        trust: Whether Python files that the recipe names are run; None looks at everything but them, and such a plan cannot run.
 
     Raises:
         RecipeError: where a name or an option is wrong, with its place.
     """
     folder = Path(base) if base is not None else Path(loaded.document.name).resolve().parent
-    return make_plan(loaded, folder)
+    return make_plan(loaded, folder, "unseen" if trust is None else "yes" if trust else "no")
 
 
 def run_folder(name: str, output: str | Path | None = None, ledger_dir: str | Path | None = None) -> RunFolder:

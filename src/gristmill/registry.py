@@ -8,7 +8,8 @@ that is taken raises at once.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from gristmill.errors import InputError
@@ -40,6 +41,9 @@ class Shelf(Generic[FunctionT]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._plugins: dict[str, Plugin[FunctionT]] = {}
+        self._apart: dict[str, Plugin[FunctionT]] | None = None
+        """Where plug-ins of a file of the user's go while it is loaded."""
+        self._own: dict[str, Plugin[FunctionT]] = {}
 
     def add(self, name: str, *, version: int, options: type[Frozen] = Frozen, **traits: Any) -> Callable[[FunctionT], FunctionT]:
         """Return a decorator that registers a function under `name`.
@@ -49,13 +53,27 @@ class Shelf(Generic[FunctionT]):
         """
 
         def register(function: FunctionT) -> FunctionT:
-            if name in self._plugins:
+            if name in self._plugins or (self._apart is not None and name in self._apart):
                 raise ValueError(f"the {self.kind} `{name}` is registered twice")
             summary = (function.__doc__ or "").strip().split("\n")[0]
-            self._plugins[name] = Plugin(name, version, function, options, summary, traits)
+            shelf = self._plugins if self._apart is None else self._apart
+            shelf[name] = Plugin(name, version, function, options, summary, traits)
             return function
 
         return register
+
+    @contextmanager
+    def apart(self) -> Generator[dict[str, Plugin[FunctionT]]]:
+        """Let what is registered meanwhile stay off the shelf, and yield it by name."""
+        self._apart = {}
+        try:
+            yield self._apart
+        finally:
+            self._apart = None
+
+    def put(self, plugin: Plugin[FunctionT], name: str | None = None) -> None:
+        """Put a plug-in of the user's on the shelf, by the name that the recipe has for it; another one of that name goes."""
+        self._own[name or plugin.name] = plugin
 
     def get(self, name: str) -> Plugin[FunctionT]:
         """Return the plug-in called `name`.
@@ -63,6 +81,8 @@ class Shelf(Generic[FunctionT]):
         Raises:
             InputError: where there is none; the message names the nearest one.
         """
+        if name in self._own:
+            return self._own[name]
         try:
             return self._plugins[name]
         except KeyError:
@@ -76,7 +96,7 @@ class Shelf(Generic[FunctionT]):
         return iter(sorted(self._plugins.values(), key=lambda plugin: plugin.name))
 
     def __contains__(self, name: str) -> bool:
-        return name in self._plugins
+        return name in self._plugins or name in self._own
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

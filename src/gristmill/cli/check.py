@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from gristmill import api
 from gristmill.cli.person import accepted, environment
 from gristmill.cli.terminal import Reporter, safe
+from gristmill.engine.own import own_names
 from gristmill.errors import TeacherDown
 from gristmill.plain import as_list, as_object
 from gristmill.studies.references import check_references
@@ -27,7 +28,7 @@ def check_command(recipe: str, output: str | None, allow_keys: list[str], *, san
     """Resolve a recipe and print it, without a file written; with `call`, ask each teacher once."""
     reporter = Reporter(as_json=as_json)
     loaded = api.load(recipe)
-    plan = api.plan(loaded)
+    plan = api.plan(loaded, trust=None)
     person = environment(allow_keys)
     content = _content(plan, person, output)
     resolved, teachers = content["recipe"], content["teachers"]
@@ -40,6 +41,7 @@ def check_command(recipe: str, output: str | None, allow_keys: list[str], *, san
         key = f", key from the variable {teacher['key_variable']}" if teacher["key_variable"] else ", no key"
         lines.append(f"  prompts → {teacher['name']}: {model} at {safe(teacher['endpoint'])} ({target}{key})")
     lines.append(f"  nothing else leaves this machine; the run is written to {content['run']}")
+    lines += [f"  {safe(name)} would be run with --trust; it was not looked at" for name in content["not_looked_at"]]
     checked = check_references(plan, accepted(sandbox))
     content["references"] = {"prompts": checked.prompts, "findings": [finding._asdict() for finding in checked.findings]}
     lines += _references(checked)
@@ -75,6 +77,7 @@ def _content(plan: Plan, person: Environment, output: str | None) -> dict[str, A
     return {
         "recipe": plan.recipe.model_dump(mode="json"),
         "recipe_id": plan.recipe_id,
+        "not_looked_at": own_names(plan.recipe),
         "run": str(api.run_folder(plan.recipe.name, output).path),
         "teachers": teachers,
         "template": {"name": plan.template.name, "hash": plan.template.digest},

@@ -10,6 +10,7 @@ import orjson
 from gristmill import api
 from gristmill.cli.person import accepted, environment
 from gristmill.cli.terminal import Reporter, safe
+from gristmill.engine.own import put_own
 from gristmill.errors import InputError
 from gristmill.grading.registry import GRADERS
 from gristmill.studies.grading import choose, grade_file
@@ -67,6 +68,15 @@ class Asked(NamedTuple):
 
     name: str
     options: list[str]
+
+
+def own_grader(name: str, *, trust: bool) -> None:
+    """Put a grader that is a function in a file on its shelf; the path is relative to where the command is run.
+
+    Raises:
+        InputError: where it is not trusted or cannot be loaded.
+    """
+    put_own(GRADERS, name, Path(), "yes" if trust else "no")
 
 
 def chosen_grader(grader: str, options: list[str], sandbox: str) -> Chosen:

@@ -46,6 +46,7 @@ AnswerFormatOption = Annotated[
 SandboxOption = Annotated[
     str, typer.Option(metavar="TIER", help="The least walls for code of models: strong, medium, weak (none).")
 ]
+Trust = Annotated[bool, typer.Option("--trust", help="Run the Python files that the recipe names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -87,35 +88,41 @@ def check(
 
 
 @app.command()
-def preview(
+def preview(  # noqa: PLR0913, PLR0917 - one parameter a flag
     recipe: RecipeFile,
     count: Annotated[int, typer.Option("-n", min=1, help="Samples to show, and calls to make at most.")] = 5,
     output: Output = None,
     ledger_dir: LedgerDir = None,
     allow_key: AllowKey = None,
     sandbox: SandboxOption = "medium",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Make a few samples and show prompt, raw output, grade and reason. They are kept: a run pays for none again."""
+    from gristmill.cli.person import SampleFlags
     from gristmill.cli.preview import preview_command
 
-    preview_command(recipe, count, output, ledger_dir, allow_key or [], sandbox=sandbox, as_json=as_json)
+    flags = SampleFlags(output, ledger_dir, tuple(allow_key or ()), sandbox, trust)
+    preview_command(recipe, count, flags, as_json=as_json)
 
 
 @app.command()
-def pilot(
+def pilot(  # noqa: PLR0913, PLR0917 - one parameter a flag
     recipe: RecipeFile,
     prompts: Annotated[int, typer.Option("-n", min=2, help="How many prompts, the first ones in plan order.")] = 50,
     output: Output = None,
     ledger_dir: LedgerDir = None,
     allow_key: AllowKey = None,
     sandbox: SandboxOption = "medium",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Sample a few prompts and say what the whole run will bring, cost and take. They are kept: a run pays for none again."""
+    from gristmill.cli.person import SampleFlags
     from gristmill.cli.pilot import pilot_command
 
-    pilot_command(recipe, prompts, output, ledger_dir, allow_key or [], sandbox=sandbox, as_json=as_json)
+    flags = SampleFlags(output, ledger_dir, tuple(allow_key or ()), sandbox, trust)
+    pilot_command(recipe, prompts, flags, as_json=as_json)
 
 
 @app.command()
@@ -132,6 +139,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
     ask_above: Annotated[float, typer.Option(metavar="USD", min=0, help="Ask before a run that may cost more.")] = 10.0,
     sandbox: SandboxOption = "medium",
     allow_key: AllowKey = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Run a recipe, or go on where it stopped."""
@@ -139,7 +147,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter a flag
 
     run_command(
         recipe,
-        RunFlags(output, ledger_dir, rows, limit, until, reuse, fresh, yes, ask_above, sandbox, tuple(allow_key or ())),
+        RunFlags(output, ledger_dir, rows, limit, until, reuse, fresh, yes, ask_above, sandbox, tuple(allow_key or ()), trust),
         as_json=as_json,
     )
 
@@ -166,15 +174,17 @@ def grade(  # noqa: PLR0913, PLR0917 - one parameter a flag
     to: Annotated[str | None, typer.Option("-o", "--to", metavar="FILE", help="By default FILE.graded.jsonl.")] = None,
     sandbox: SandboxOption = "medium",
     allow_key: AllowKey = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Grade outputs that are already in a file. A verifier makes no call; a judge's calls are on record in FILE.judged."""
-    from gristmill.cli.grade import Asked, JudgeFlags, chosen_grader, grade_command, judge_command
+    from gristmill.cli.grade import Asked, JudgeFlags, chosen_grader, grade_command, judge_command, own_grader
     from gristmill.studies.grading import Fields
 
     options = [*(option or []), *([f"answer_format={answer_format}"] if answer_format else [])]
     fields = Fields(output, reference, question)
     if by is None:
+        own_grader(grader, trust=trust)
         grade_command(file, chosen_grader(grader, options, sandbox), fields, to, as_json=as_json)
     else:
         judge_command(file, Asked(grader, options), fields, to, JudgeFlags(by, model, allow_key or []), as_json=as_json)

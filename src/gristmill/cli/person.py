@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.errors import InputError
 from gristmill.teachers.addresses import Environment
 
 if TYPE_CHECKING:
     from gristmill.sandbox.walls import Tier
+
+
+class SampleFlags(NamedTuple):
+    """What the person gives beside the recipe where a few samples are made."""
+
+    output: str | None
+    ledger_dir: str | None
+    allow_keys: tuple[str, ...]
+    sandbox: str
+    trust: bool
+
 
 VARIABLE = "GRISTMILL_ALLOW_KEYS"
 """The same as `--allow-key`, for every run: `NAME=HOST` pairs, separated by commas."""

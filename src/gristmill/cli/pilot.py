@@ -18,6 +18,7 @@ from gristmill.visible import dollars
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gristmill.cli.person import SampleFlags
     from gristmill.engine.planning import Plan
     from gristmill.store.rundir import RunFolder
     from gristmill.studies.pilot import Pilot, Range
@@ -31,22 +32,20 @@ FATES = {
 }
 
 
-def pilot_command(
-    recipe: str, prompts: int, output: str | None, ledger_dir: str | None, allow_keys: list[str], *, sandbox: str, as_json: bool
-) -> None:
+def pilot_command(recipe: str, prompts: int, flags: SampleFlags, *, as_json: bool) -> None:
     """Make a pilot and say what it means for the whole run."""
     reporter = Reporter(as_json=as_json)
     loaded = api.load(recipe)
-    folder = api.run_folder(loaded.recipe.name, output, ledger_dir)
+    folder = api.run_folder(loaded.recipe.name, flags.output, flags.ledger_dir)
     opening = api.Opening(
-        environment=environment(allow_keys),
+        environment=environment(flags.allow_keys),
         yes=True,
         say=reporter.say,
         show=reporter.show,
         indexing=reporter.indexing,
-        sandbox=accepted(sandbox),
+        sandbox=accepted(flags.sandbox),
     )
-    pilot = make_pilot(api.plan(loaded), folder, opening, prompts)
+    pilot = make_pilot(api.plan(loaded, trust=flags.trust), folder, opening, prompts)
     reporter.result("\n".join(_lines(pilot, recipe, folder)), pilot.model_dump(mode="json"))
 
 

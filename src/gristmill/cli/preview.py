@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gristmill import api
 from gristmill.cli.person import accepted, environment
 from gristmill.cli.terminal import Reporter, indented, safe
 
+if TYPE_CHECKING:
+    from gristmill.cli.person import SampleFlags
 
-def preview_command(
-    recipe: str, count: int, output: str | None, ledger_dir: str | None, allow_keys: list[str], *, sandbox: str, as_json: bool
-) -> None:
+
+def preview_command(recipe: str, count: int, flags: SampleFlags, *, as_json: bool) -> None:
     """Make a few samples and show them whole."""
     reporter = Reporter(as_json=as_json)
     loaded = api.load(recipe)
-    folder = api.run_folder(loaded.recipe.name, output, ledger_dir)
+    folder = api.run_folder(loaded.recipe.name, flags.output, flags.ledger_dir)
     opening = api.Opening(
-        environment=environment(allow_keys), say=reporter.say, indexing=reporter.indexing, sandbox=accepted(sandbox)
+        environment=environment(flags.allow_keys), say=reporter.say, indexing=reporter.indexing, sandbox=accepted(flags.sandbox)
     )
-    content = api.preview(api.plan(loaded), folder, opening, count)
+    content = api.preview(api.plan(loaded, trust=flags.trust), folder, opening, count)
     reporter.result("\n".join(_lines(content, recipe)), content)
 
 

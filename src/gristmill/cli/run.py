@@ -34,6 +34,7 @@ class RunFlags(NamedTuple):
     ask_above_usd: float = 10.0
     sandbox: str = "medium"
     allow_keys: tuple[str, ...] = ()
+    trust: bool = False
 
 
 def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
@@ -44,7 +45,7 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
     folder = api.run_folder(loaded.recipe.name, flags.output, flags.ledger_dir)
     if flags.fresh:
         _move_aside(folder, reporter)
-    plan = api.plan(loaded)
+    plan = api.plan(loaded, trust=flags.trust)
     person = environment(flags.allow_keys)
     if flags.until != "index":
         for place in plan.endpoints.values():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import exporting, grading, tasks
 from gristmill.engine.judges import CalibrationFile, read_calibration
+from gristmill.engine.own import own_rows, put_own
 from gristmill.errors import InputError, RecipeError, SourceError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.files.reading import data_files
@@ -18,6 +19,7 @@ from gristmill.grading.answers.extraction import check_format
 from gristmill.grading.combine import Group, Leaf
 from gristmill.grading.registry import GRADERS
 from gristmill.ids import content_id
+from gristmill.recipe.grades import graders_in
 from gristmill.recipe.load import check_options
 from gristmill.recipe.model import Choice
 from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template, task_template, unversioned
@@ -34,6 +36,7 @@ from gristmill.teachers.parameters import refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gristmill.engine.own import Trust
     from gristmill.grading.combine import Rule
     from gristmill.messages import Frozen
     from gristmill.ports import PromptSource
@@ -108,14 +111,15 @@ class Plan(NamedTuple):
         return self.recipe.window or (ALL_PROMPTS if spec.batch else 4 * spec.in_flight)
 
 
-def make_plan(loaded: Loaded, base: Path) -> Plan:
-    """Resolve a recipe; `base` is the folder that its paths are relative to.
+def make_plan(loaded: Loaded, base: Path, trust: Trust = "no") -> Plan:
+    """Resolve a recipe; `base` is the folder that its paths are relative to, `trust` whether Python files that it names are run.
 
     Raises:
         RecipeError: with the place of the first mistake.
         SourceError: where a data file is not there.
     """
     recipe = loaded.recipe
+    _put_own(loaded, base, trust)
     task = _choose(TASKS, recipe.task, loaded, ("task",), {"thinking": _main(recipe).thinking})
     template, answer_format = _located(loaded, ("prompt",), lambda: _template(recipe, base, task.plugin))
     graders = _Graders(loaded, base, {"answer_format": answer_format})
@@ -132,7 +136,7 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
         recipe=recipe,
         base=base,
         sources=tuple(
-            _spread(_located(loaded, ("prompts", number), lambda spec=spec: _source(spec, base)), task, recipe.seed)
+            _spread(_located(loaded, ("prompts", number), lambda spec=spec: _source(spec, base, trust)), task, recipe.seed)
             for number, spec in enumerate(recipe.prompts)
         ),
         task=task,
@@ -145,6 +149,14 @@ def make_plan(loaded: Loaded, base: Path) -> Plan:
         templates=_located(loaded, ("prompt", "templates"), lambda: _task_templates(recipe, base, task.plugin)),
         endpoints=endpoints,
     )
+
+
+def _put_own(loaded: Loaded, base: Path, trust: Trust) -> None:
+    """Put the user's own kinds and graders on their shelves."""
+    recipe = loaded.recipe
+    _located(loaded, ("task",), lambda: put_own(TASKS, recipe.task.name, base, trust))
+    for choice in graders_in(recipe.grade):
+        _located(loaded, ("grade",), lambda name=choice.name: put_own(GRADERS, name, base, trust))
 
 
 def _main(recipe: Recipe) -> TeacherSpec:
@@ -279,9 +291,11 @@ def _spread(source: PromptSource, task: Chosen, seed: int) -> PromptSource:
     return source if spread is None else SpreadSource(source, spread, task.options, seed)
 
 
-def _source(spec: SourceSpec, base: Path) -> PromptSource:
+def _source(spec: SourceSpec, base: Path, trust: Trust) -> PromptSource:
     if spec.word_problems is not None:
         return WordProblemSource(spec.word_problems)
+    if spec.source is not None:
+        return RowSource(spec, base, own_rows(spec.source, base, trust))
     path = base / Path(spec.path or spec.documents or "").expanduser()
     if spec.documents is not None:
         if not path.exists():

@@ -103,6 +103,8 @@ class SourceSpec(Frozen):
     """A JSONL, JSON, CSV or Parquet file (also .gz or .zst), or a folder of them; relative to the recipe."""
     word_problems: WordProblems | None = None
     """Arithmetic word problems made by rule."""
+    source: str | None = None
+    """A function of yours that yields rows, as `my_file.py:my_rows`; it is run with `--trust` alone."""
     documents: str | None = None
     """A document (text, Markdown, reStructuredText, HTML, PDF) or a folder of them; with `text`, a data file whose rows hold
     them."""
@@ -135,8 +137,8 @@ class SourceSpec(Frozen):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if [self.path, self.word_problems, self.documents].count(None) != 2:
-            raise ValueError("a source has one of `path`, `documents` and `word_problems`")
+        if [self.path, self.word_problems, self.documents, self.source].count(None) != 3:
+            raise ValueError("a source has one of `path`, `documents`, `word_problems` and `source`")
         of_documents = ("include", "chunk", "text", "title", "markup")
         given = {name for name in of_documents if getattr(self, name) != type(self).model_fields[name].default}
         if given and self.documents is None:

@@ -7,7 +7,7 @@ be a prompt is a reject with file and line.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -16,17 +16,26 @@ from gristmill.errors import SourceError
 from gristmill.files.reading import BadRow, data_files, read_rows
 from gristmill.ids import content_id
 from gristmill.messages import Message, user
-from gristmill.plain import as_list
+from gristmill.plain import as_list, as_object
 from gristmill.ports import SourceRow
 from gristmill.records import Prompt
 from gristmill.registry import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from gristmill.recipe.model import SourceSpec
     from gristmill.records import Row
+
+
+class OwnRows(NamedTuple):
+    """A source of the user's: a function that yields rows as a data file has them."""
+
+    name: str
+    digest: str
+    """Changes with the file that the function is in."""
+    rows: Callable[[], Iterable[Any]]
 
 
 MAPPING_ROWS = 100
@@ -34,20 +43,23 @@ MAPPING_ROWS = 100
 
 
 class RowSource:
-    """Prompts from the rows of data files."""
+    """Prompts from the rows of data files, or of a function of the user's."""
 
-    def __init__(self, spec: SourceSpec, path: Path) -> None:
+    def __init__(self, spec: SourceSpec, path: Path, own: OwnRows | None = None) -> None:
         self.spec = spec
         self.path = path
+        self._own = own
 
     @property
     def name(self) -> str:
-        """Return the file's or folder's name."""
-        return self.path.name
+        """Return the file's, folder's or function's name."""
+        return self.path.name if self._own is None else self._own.name
 
     def fingerprint(self) -> str:
         """Return a text that changes with the files' names, sizes or times of change, and with the mapping."""
         parts = [self.spec.model_dump_json()]
+        if self._own is not None:
+            return hashlib.sha256("\n".join([*parts, self._own.digest]).encode()).hexdigest()[:32]
         for file in data_files(self.path):
             stat = file.stat()
             parts.append(f"{file.relative_to(self.path) if file != self.path else ''}|{stat.st_size}|{stat.st_mtime_ns}")
@@ -73,6 +85,13 @@ class RowSource:
             raise self._wrong_mapping(*first)
 
     def _raw(self) -> Iterator[tuple[str, str, Row | BadRow]]:
+        if self._own is not None:
+            for number, row in enumerate(self._own.rows(), 1):
+                place = f"{self._own.name}:{number}"
+                plain = as_object(row)
+                bad = BadRow("not_an_object", f"it yields {type(row).__name__}")
+                yield place, f"{self._own.name}#{number}", bad if plain is None else plain
+            return
         for file in data_files(self.path):
             label = str(file.relative_to(self.path.parent))
             for number, row in read_rows(file, self.spec.format):

@@ -54,7 +54,7 @@ except MemoryError:
     print(json.dumps({"failed": "too_large", "detail": "it unpacks to more memory than is allowed"}))
 except RecursionError:
     print(json.dumps({"failed": "too_deep", "detail": "its objects nest too deeply"}))
-except Exception as error:
+except Exception as error:  # a damaged file becomes a row with its reason
     print(json.dumps({"failed": "damaged", "detail": ("%s: %s" % (type(error).__name__, error))[:300]}))
 """
 

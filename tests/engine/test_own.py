@@ -1,0 +1,160 @@
+"""Kinds, graders and sources of one's own: loaded where they are trusted, stale when they change, and the page's example
+works."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gristmill import api
+from gristmill.errors import InputError
+from gristmill.recipe.document import dump_document
+from tests.cli.commands import inside
+from tests.runs import run
+from tests.tasks.kinds import replies, samples
+
+PAGE = Path(__file__).parents[2] / "docs/own-kinds.md"
+EXAMPLE = """\
+from gristmill.own import Frozen, Message, Verdict, grader, made, task, user
+
+
+class Options(Frozen):
+    word: str = "hello"
+
+
+@task("shout", version=1, options=Options)
+async def shout(prompt, session, options):
+    reply = await session.complete([user(f"{options.word} {prompt.messages[-1].content}")], step="shout")
+    messages = (*prompt.messages, Message(role="assistant", content=reply.message.content.upper()))
+    return made(prompt, session, messages=messages, replies=[reply])
+
+
+@grader("loud", version=1)
+def loud(prompt, sample, options):
+    return Verdict(passed=sample.answer.isupper(), reason="loud")
+
+
+def rows():
+    yield {"text": "one"}
+    yield {"text": "two"}
+    yield "three"
+"""
+
+
+def recipe(folder: Path, code: str = EXAMPLE, **changes: Any) -> Path:
+    """Write a recipe with everything of one's own."""
+    (folder / "mine.py").write_text(code)
+    content: dict[str, Any] = {
+        "name": "test",
+        "prompts": {"source": "mine.py:rows", "prompt": "text"},
+        "task": {"mine.py:shout": {"word": "hey"}},
+        "teacher": {"address": "scripted:", "script": {"answers": ["ab", "cd"]}},
+        "sampling": {"want": None, "n": 1},
+        "grade": ["mine.py:loud"],
+        **changes,
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(dump_document(content))
+    return path
+
+
+def trusted(path: Path, output: Path) -> dict[str, Any]:
+    """Run a recipe that is trusted."""
+    plan = api.plan(api.load(path), trust=True)
+    return api.run(plan, api.run_folder("test", output), api.Opening(yes=True)).content
+
+
+def test_it_runs_where_it_is_trusted_and_is_an_error_where_not(tmp_path: Path) -> None:
+    path = recipe(tmp_path)
+    found = trusted(path, tmp_path / "run")
+    assert found["exported"] == 2
+    assert next(stage for stage in found["funnel"] if stage["stage"] == "source")["dropped"] == {"not_an_object": 1}
+    assert {sample.answer for sample in samples(tmp_path / "run")} <= {"AB", "CD"}
+    with pytest.raises(InputError, match="running a program of whoever wrote the recipe"):
+        api.plan(api.load(path))
+
+
+def test_the_commands_ask_for_trust_and_check_runs_nothing(tmp_path: Path) -> None:
+    recipe(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w').close()\n{EXAMPLE}")
+    checked = inside(tmp_path, "check", "recipe.yaml", "--json")
+    assert checked.code == 0
+    assert checked.object["not_looked_at"] == ["mine.py:shout", "mine.py:loud", "mine.py:rows"]
+    refused = inside(tmp_path, "run", "recipe.yaml", "--json")
+    assert refused.code == 2
+    assert "--trust" in refused.object["fix"]
+    assert not (tmp_path / "ran").exists()
+    for command in (["preview", "recipe.yaml"], ["run", "recipe.yaml"]):
+        assert inside(tmp_path, *command, "--trust").code == 0
+    assert (tmp_path / "ran").exists()
+    (tmp_path / "out.jsonl").write_text('{"output": "LOUD"}\n{"output": "quiet"}\n')
+    done = inside(tmp_path, "grade", "out.jsonl", "--grader", "mine.py:loud", "--trust", "--json")
+    assert done.code == 0, done.err
+    graded = [json.loads(line)["grades"][0]["passed"] for line in (tmp_path / "out.jsonl.graded.jsonl").read_text().splitlines()]
+    assert graded == [True, False]
+    assert inside(tmp_path, "grade", "out.jsonl", "--grader", "mine.py:loud").code == 2
+
+
+def test_samples_and_grades_go_stale_when_the_file_changes(tmp_path: Path) -> None:
+    """The same calls are on record, so nothing is bought again."""
+    path = recipe(tmp_path)
+    first = trusted(path, tmp_path / "run")
+    assert trusted(path, tmp_path / "run")["calls"]["made"] == 0
+    recipe(tmp_path, EXAMPLE.replace(".upper()", ".title()"))
+    changed = trusted(path, tmp_path / "run")
+    assert first["calls"]["made"] == 2
+    assert changed["calls"]["made"] == 0
+    assert changed["exported"] == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "message"),
+    [
+        ("def broken(:\n", {}, r"mine.py:1: SyntaxError"),
+        ("import math\n\nmath.nothing\n", {}, r"mine.py:3: AttributeError"),
+        (EXAMPLE.replace('@task("shout"', '@task("reasoning"'), {}, "registered twice"),
+        (EXAMPLE, {"task": "mine.py:whisper"}, "has no task `whisper`"),
+        (EXAMPLE, {"grade": ["mine.py:shout"]}, "has no grader `shout`"),
+        (EXAMPLE, {"task": "other.py:shout"}, "cannot be read"),
+        (EXAMPLE, {"task": {"mine.py:shout": {"wrod": "x"}}}, "wrod"),
+        (EXAMPLE, {"prompts": {"source": "mine.py", "prompt": "text"}}, "names no function"),
+    ],
+)
+def test_mistakes_are_one_message_with_their_place(tmp_path: Path, code: str, changes: dict[str, Any], message: str) -> None:
+    path = recipe(tmp_path, code, **changes)
+    with pytest.raises(InputError, match=message):
+        api.plan(api.load(path), trust=True)
+
+
+@pytest.mark.source_tree
+def test_the_pages_example_runs(tmp_path: Path) -> None:
+    """A task of 25 lines or fewer with a grader and a source; its replay makes no call."""
+    page = PAGE.read_text(encoding="utf-8")
+    code = re.search(r"```py\n(.*?)```", page, re.DOTALL)
+    text = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert code is not None
+    assert text is not None
+    assert len(code.group(1).split("@grader")[0].strip().splitlines()) <= 25
+    (tmp_path / "riddles.py").write_text(code.group(1))
+    script = {"replies": replies({"riddle": ["Riddle: I shine and shrink.", "Riddle: A candle, I say."]})}
+    teacher = f"teacher: {json.dumps({'address': 'scripted:', 'script': script})}"
+    (tmp_path / "riddles.yaml").write_text(text.group(1).replace("teacher: openai:gpt-5-mini", teacher))
+    found = trusted(tmp_path / "riddles.yaml", tmp_path / "run")
+    assert found["prompts"] == 3
+    assert found["exported"] >= 2
+    again = tmp_path / "again"
+    plan = api.plan(api.load(tmp_path / "riddles.yaml"), trust=True)
+    reuse = api.Opening(yes=True, reuse=api.earlier(tmp_path / "run"))
+    assert api.run(plan, api.run_folder("riddles", again), reuse).content["calls"]["made"] == 0
+
+
+def test_a_plan_that_was_not_looked_at_does_not_run(tmp_path: Path) -> None:
+    path = recipe(tmp_path, prompts={"path": "rows.jsonl", "prompt": "text"})
+    (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n')
+    plan = api.plan(api.load(path), trust=None)
+    with pytest.raises(InputError, match="not loaded"):
+        api.run(plan, api.run_folder("test", tmp_path / "run"), api.Opening(yes=True))
+    assert run
