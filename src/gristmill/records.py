@@ -225,6 +225,16 @@ class Lineage(Frozen):
     run: str
 
 
+class GradeLine(NamedTuple):
+    """What one grader said of a row, as exports show it."""
+
+    grader: str
+    """`name@version`."""
+    passed: bool | None
+    score: float | None
+    reason: str
+
+
 class Record(Frozen):
     """One training row."""
 
@@ -242,6 +252,8 @@ class Record(Frozen):
     license: tuple[str, ...]
     """The licenses of the inputs, as they were given; `unknown` where none was."""
     lineage: Lineage
+    grades: tuple[GradeLine, ...] = ()
+    """What every grader said."""
     meta: dict[str, JsonValue] = Field(default_factory=dict)
 
 

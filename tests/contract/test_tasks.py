@@ -19,9 +19,11 @@ SHIPPED = sorted(plugin.name for plugin in TASKS)
 ANSWERS: dict[str, dict[str, list[str]]] = {
     "qa": {"ask": ["none", "Question: Which {n}?\nAnswer: A\nEvidence: which letter"]},
     "instruct": {"instruction": ["Instruction: write {n}"], "answer": ["A"]},
+    "annotate": {"label": ["Label: A", "Label: none"]},
     "conversation": {"user": ["I want {n}", "and {n}?", "[DONE]"], "assistant": ["Here is {n}."]},
 }
 """What the teacher says to kinds that want more than one letter."""
+OPTIONS: dict[str, Any] = {"annotate": {"output": "reference", "labels": ["A", "B"]}}
 
 
 def forget_samples(ledger: Path) -> None:
@@ -41,7 +43,8 @@ def test_a_replay_makes_no_call(tmp_path: Path, name: str) -> None:
     """All effects are on record, whatever the process's hash seed."""
     assert tasks
     more: dict[str, Any] = {"grade": [{"length": {"min": 1}}]} if name in ANSWERS else {}
-    path = recipe(tmp_path, prompts=6, task=name, script={"answers": ["A"], "replies": replies(ANSWERS.get(name, {}))}, **more)
+    task = {name: OPTIONS[name]} if name in OPTIONS else name
+    path = recipe(tmp_path, prompts=6, task=task, script={"answers": ["A"], "replies": replies(ANSWERS.get(name, {}))}, **more)
     code, found, err = life(path, tmp_path / "run", "1")
     assert code == 0, err
     before = tables(tmp_path / "run")

@@ -8,7 +8,7 @@ import pytest
 
 from gristmill.lineage.trail import Standing, licenses, make_record, prompt_depth
 from gristmill.messages import Message, user
-from gristmill.records import Origin, Prompt, Record, Sample
+from gristmill.records import GradeLine, Origin, Prompt, Record, Sample
 
 ANSWER = Message(role="assistant", content="2")
 
@@ -22,9 +22,9 @@ def a_record(prompt: Prompt, run: str = "r", **fields: Any) -> Record:
     return make_record(
         prompt,
         sample,
-        standing=Standing([("math@1", "equal"), ("length@2", "within")], 0.5, "train"),
+        standing=Standing([GradeLine("math@1", True, None, "equal"), GradeLine("length@2", True, None, "within")], 0.5, "train"),
         generators=["b/m", "a/m@1", "b/m"],
-        license_set=licenses(prompt, None),
+        license_set=licenses(prompt, [None]),
         run=run,
     )
 
@@ -47,7 +47,7 @@ def test_only_what_people_or_a_rule_wrote_has_depth_0(origin: Origin, depth: int
     ],
 )
 def test_a_license_that_was_not_given_is_unknown(prompt: str | None, teacher: str | None, found: tuple[str, ...]) -> None:
-    assert licenses(a_prompt(license=prompt), teacher) == found
+    assert licenses(a_prompt(license=prompt), [teacher]) == found
 
 
 def test_a_record_carries_its_whole_trail() -> None:

@@ -63,7 +63,9 @@ def root(ctx: typer.Context, version: Annotated[bool, typer.Option("--version", 
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(help="Names the recipe and its file.")] = "first",
-    kind: Annotated[str, typer.Option(help="The kind of data: reasoning, qa, rewrite, instruct, conversation.")] = "reasoning",
+    kind: Annotated[
+        str, typer.Option(help="The kind of data: reasoning, qa, rewrite, instruct, conversation, annotate.")
+    ] = "reasoning",
     as_json: Json = False,
 ) -> None:
     """Write a commented recipe that runs."""

@@ -14,7 +14,8 @@ from gristmill.exporting.files import ExportFiles
 from gristmill.exporting.registry import GradedPrompt
 from gristmill.files.writing import replacing_folder
 from gristmill.grading.evidence import quoted_spans
-from gristmill.lineage.trail import Standing, licenses, make_record
+from gristmill.lineage.trail import UNKNOWN, Standing, licenses, make_record
+from gristmill.records import GradeLine
 from gristmill.selection.rules import KEPT
 from gristmill.stats.funnel import Stage, Tally, check_conservation
 from gristmill.stats.kinds import KindTally
@@ -66,8 +67,9 @@ class _Pass:
         self.kind = KindTally(plan.task.plugin.traits["counted"])
         names = door.ledger.dims("model")
         self._models = {row: content["model"] for row, content in names.items()}
-        teacher = plan.recipe.all_teachers()[plan.recipe.teacher_for("teacher")]
-        self._teacher_license = teacher.output_license
+        recipe, traits = plan.recipe, plan.task.plugin.traits
+        writers = () if traits["keeps_all"] else ("teacher", *traits["roles"])
+        self._terms = [recipe.all_teachers()[recipe.teacher_for(role)].output_license for role in writers]
         self._graders = "+".join(chosen.plugin.identity for chosen in plan.graders)
 
     def prompt(self, row: PromptRow, db: sqlite3.Connection, files: ExportFiles) -> None:
@@ -77,7 +79,7 @@ class _Pass:
             self.asked.drop("not_asked")
             return
         self.asked.kept += 1
-        accepted = [item for item in used if item.outcome.passed is True]
+        accepted = [item for item in used if self.plan.keeps(item.outcome)]
         split = self.settler.split(row.prompt_id)
         over = self.settler.selector.over
         choices = self.settler.selector.choose([self.settler.candidate(i.sample, self._load) for i in accepted], split)
@@ -88,7 +90,7 @@ class _Pass:
         if over or not gradable:
             return
         prompt = load_prompt(self.door.ledger, row.row)
-        passed = len(accepted)
+        passed = sum(item.outcome.passed is True for item in accepted)
         for choice in choices:
             if choice.kept:
                 files.write(self._record(prompt, choice.row, split, passed / len(gradable)))
@@ -100,7 +102,7 @@ class _Pass:
                 grader=self._graders,
                 passed=passed,
                 graded=len(gradable),
-                license=licenses(prompt, self._teacher_license),
+                license=licenses(prompt, self._terms),
             )
         )
 
@@ -121,9 +123,10 @@ class _Pass:
             else:
                 self.sampled.kept += 1
                 self.entered_grading += 1
-            if status == "complete" and item.outcome.passed is not True:
+            keeps = self.plan.keeps(item.outcome)
+            if status == "complete" and not keeps:
                 self.graded.drop(item.outcome.reason)
-            if item.outcome.passed is not True:
+            if not keeps:
                 rule = "ungraded" if item.outcome.passed is None else "failed"
                 db.execute(INSERT_DECISION, (item.sample.row, 0, rule, None))
             else:
@@ -147,7 +150,8 @@ class _Pass:
                 continue
             sample = self._load(item.sample.row)
             chosen = item.sample.row in kept
-            self.kind.add({**prompt.meta, **sample.meta}, accepted=item.outcome.passed is True, kept=chosen)
+            verdict = {True: "passed", False: "failed", None: "undecided"}[item.outcome.passed]
+            self.kind.add({**prompt.meta, **sample.meta, "verdict": verdict}, accepted=item.outcome.passed is True, kept=chosen)
             evidence = sample.meta.get("evidence")
             if isinstance(evidence, str):
                 spans = quoted_spans(evidence, text) if chosen else None
@@ -158,8 +162,8 @@ class _Pass:
     def _record(self, prompt: Prompt, row: int, split: str, pass_rate: float) -> Record:
         ledger = self.door.ledger
         grades = ledger.query(
-            "SELECT json_extract(d.content, '$.grader'), g.reason FROM grades g JOIN dims d ON d.id = g.grader "
-            "WHERE g.sample = ? ORDER BY 1",
+            "SELECT json_extract(d.content, '$.grader'), g.passed, g.score, g.reason FROM grades g "
+            "JOIN dims d ON d.id = g.grader WHERE g.sample = ? ORDER BY 1",
             (row,),
         ).fetchall()
         models = ledger.query(
@@ -168,13 +172,17 @@ class _Pass:
             (row, f"{GRADING_PREFIX}*"),
         ).fetchall()
         identity = self.door.dispatchers["teacher"].teacher.identity
-        names = [self._models.get(model, identity.model) for (model,) in models]
+        sample = self._load(row)
+        verdicts = [GradeLine(grader, None if p is None else bool(p), score, reason) for grader, p, score, reason in grades]
+        asked = [] if self.plan.task.plugin.traits["keeps_all"] else models
+        names = [self._models.get(model, identity.model) for (model,) in asked]
         return make_record(
             prompt,
-            load_sample(ledger, row),
-            standing=Standing(grades, pass_rate, split),
-            generators=[identity.model_copy(update={"model": name}).label for name in names] or [identity.label],
-            license_set=licenses(prompt, self._teacher_license),
+            sample,
+            standing=Standing(verdicts, pass_rate, split),
+            generators=[identity.model_copy(update={"model": name}).label for name in names]
+            or [UNKNOWN if self.plan.task.plugin.traits["keeps_all"] else identity.label],
+            license_set=licenses(prompt, self._terms),
             run=self.plan.recipe.name,
         )
 

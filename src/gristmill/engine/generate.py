@@ -175,7 +175,7 @@ class Generation:
         used, settled = self.panel.replay(past, prompt.reference, self.plan.recipe.sampling)
         if not settled:
             return False
-        accepted = [self.settler.candidate(item.sample, self._load) for item in used if item.outcome.passed]
+        accepted = [self.settler.candidate(item.sample, self._load) for item in used if self.plan.keeps(item.outcome)]
         self.standing += len(used)
         self.accepted += len(accepted)
         self.settler.settle(prompt.position, prompt.prompt_id, accepted)
@@ -209,7 +209,7 @@ class Generation:
                     if result.outcome.reason == "diverged":  # the task is at fault: nothing more is bought with it here
                         halt = Halt(exhausted=True)
             if halt is None or halt.exhausted:
-                accepted = [f.candidate for f in done if f.outcome.passed]
+                accepted = [f.candidate for f in done if self.plan.keeps(f.outcome)]
                 self.settler.settle(row.position, row.prompt_id, accepted)
             else:
                 self.parked += not self.door.switch.on

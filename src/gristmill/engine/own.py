@@ -52,7 +52,7 @@ class _Anything(Frozen):
 
 
 _UNSEEN: dict[str, dict[str, Any]] = {
-    "task": {"templates": (), "spread": None, "roles": (), "counted": ()},
+    "task": {"templates": (), "spread": None, "roles": (), "counted": (), "carries": (), "keeps_all": False},
     "grader": {"type": "verifier", "asks": False, "short": None, "needs": Needs(), "proof": None, "examine": None},
 }
 
@@ -110,7 +110,8 @@ def own_rows(name: str, base: Path, trust: Trust) -> OwnRows:
     rows: Any = loaded.functions.get(function)
     if not callable(rows):
         raise InputError(f"{path} has no function `{function}`", fix="A source is a function that yields rows as objects.")
-    return OwnRows(name, loaded.digest, rows)
+    own: Any = rows
+    return OwnRows(name, loaded.digest, own)
 
 
 def _check_trust(name: str, trust: Trust) -> None:

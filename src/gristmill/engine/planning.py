@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gristmill.engine.own import Trust
-    from gristmill.grading.combine import Rule
+    from gristmill.grading.combine import Outcome, Rule
     from gristmill.messages import Frozen
     from gristmill.ports import PromptSource
     from gristmill.recipe.document import Path as Place
@@ -99,6 +99,10 @@ class Plan(NamedTuple):
             "seed": recipe.seed,
         }
 
+    def keeps(self, outcome: Outcome) -> bool:
+        """Whether a sample goes on to selection: it passed its graders, or they looked at it and the task keeps all."""
+        return outcome.passed is True or (outcome.grader is not None and self.task.plugin.traits["keeps_all"])
+
     @property
     def recipe_id(self) -> str:
         """Return the hash of the resolved recipe."""
@@ -121,6 +125,7 @@ def make_plan(loaded: Loaded, base: Path, trust: Trust = "no") -> Plan:
     recipe = loaded.recipe
     _put_own(loaded, base, trust)
     task = _choose(TASKS, recipe.task, loaded, ("task",), {"thinking": _main(recipe).thinking})
+    recipe = _located(loaded, ("sampling",), lambda: _as_task_wants(recipe, task))
     template, answer_format = _located(loaded, ("prompt",), lambda: _template(recipe, base, task.plugin))
     graders = _Graders(loaded, base, {"answer_format": answer_format})
     grading = graders.group("all", recipe.grade, ("grade",))
@@ -284,6 +289,19 @@ def _task_templates(recipe: Recipe, base: Path, task: Plugin[Any]) -> dict[str, 
             raise InputError(f"`{task.name}` has no template `{name}`", fix=has)
     own = {name: _file_template(path, base) for name, path in recipe.prompt.templates.items()}
     return {name: own.get(name) or task_template(full) for name, full in shipped.items()}
+
+
+def _as_task_wants(recipe: Recipe, task: Chosen) -> Recipe:
+    """Return a recipe whose rows carry what the task needs, with one sample a prompt where the task keeps all."""
+    fields = tuple(str(getattr(task.options, option)) for option in task.plugin.traits["carries"])
+    if fields:
+        prompts = tuple(spec.model_copy(update={"meta": (*dict.fromkeys((*spec.meta, *fields)),)}) for spec in recipe.prompts)
+        recipe = recipe.model_copy(update={"prompts": prompts})
+    if not task.plugin.traits["keeps_all"]:
+        return recipe
+    if recipe.sampling.want not in (None, 1) or recipe.sampling.n not in (None, 1):
+        raise InputError(f"`{task.plugin.name}` makes one sample of each row", fix="Leave `want` and `n` away.")
+    return recipe.model_copy(update={"sampling": recipe.sampling.model_copy(update={"want": None, "n": 1})})
 
 
 def _spread(source: PromptSource, task: Chosen, seed: int) -> PromptSource:

@@ -99,6 +99,27 @@ def prompt_completion(record: Record, options: ThinkingOptions) -> dict[str, Any
 
 
 @exporter(
+    "scored",
+    version=1,
+    columns={
+        "messages": _MESSAGES,
+        "label": "VARCHAR",
+        "grades": "STRUCT(grader VARCHAR, passed BOOLEAN, score DOUBLE, reason VARCHAR)[]",
+        **_TRAIL,
+    },
+    options=ThinkingOptions,
+)
+def scored(record: Record, options: ThinkingOptions) -> dict[str, Any]:
+    """One conversation a row with what every grader said of it, and its label: for annotated data."""
+    return {
+        "messages": plain_messages(record.messages, options.thinking),
+        "label": record.meta.get("label"),
+        "grades": [grade._asdict() for grade in record.grades],
+        **_trail(record),
+    }
+
+
+@exporter(
     "rl",
     version=1,
     unit="prompt",

@@ -6,15 +6,15 @@ the inputs as their owners gave them; where none was given the record says `unkn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from gristmill.ids import content_id
-from gristmill.records import Lineage, Record
+from gristmill.records import Lineage, Origin, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from gristmill.records import Prompt, Sample
+    from gristmill.records import GradeLine, Prompt, Sample
 
 UNKNOWN = "unknown"
 
@@ -24,16 +24,21 @@ def prompt_depth(prompt: Prompt) -> int:
     return 0 if prompt.origin in ("human", "template") else 1
 
 
-def licenses(prompt: Prompt, teacher_license: str | None) -> tuple[str, ...]:
-    """Return the licenses that a sample's text comes under, sorted; `unknown` stands for each that was not given."""
-    return tuple(sorted({prompt.license or UNKNOWN, teacher_license or UNKNOWN}))
+def licenses(prompt: Prompt, teachers: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the licenses that a sample's text comes under, sorted; `unknown` stands for each that was not given.
+
+    Args:
+        prompt: What was asked.
+        teachers: The terms of every model whose text is in the row.
+    """
+    return tuple(sorted({prompt.license or UNKNOWN, *(terms or UNKNOWN for terms in teachers)}))
 
 
 class Standing(NamedTuple):
     """What is known of a kept sample besides its text."""
 
-    grades: Sequence[tuple[str, str]]
-    """`grader@version` and reason of each grade that passed it."""
+    grades: Sequence[GradeLine]
+    """What each grader said of it."""
     pass_rate: float | None
     """Of the prompt's gradable samples."""
     split: str
@@ -63,22 +68,34 @@ def make_record(
         id=content_id("record", ["sft", [message.canonical() for message in sample.messages]]),
         messages=sample.messages,
         reference=prompt.reference,
-        grader="+".join(grader for grader, _ in standing.grades),
+        grader="+".join(grade.grader for grade in standing.grades),
         pass_rate=standing.pass_rate,
         split=standing.split,
-        origin="model",
-        depth=1 + prompt_depth(prompt),
+        origin=_origin(sample),
+        depth=prompt_depth(prompt) + _is_of_a_model(sample),
         license=license_set,
         lineage=Lineage(
             prompt_id=prompt.id,
             sample_id=sample.id,
             sample_index=sample.index,
             request_ids=sample.request_ids,
-            grades=tuple(f"{grader}={reason}" for grader, reason in standing.grades),
+            grades=tuple(f"{grade.grader}={grade.reason}" for grade in standing.grades),
             parents=(prompt.id, *prompt.parents),
             source_id=prompt.source_id,
             generator="+".join(sorted(set(generators))),
             run=run,
         ),
+        grades=tuple(standing.grades),
         meta={**prompt.meta, **sample.meta},
     )
+
+
+def _is_of_a_model(sample: Sample) -> bool:
+    """Whether any text of a row that came after the prompt may be a model's."""
+    return sample.meta.get("answer_origin") != "human" or "instruction" in sample.meta
+
+
+def _origin(sample: Sample) -> Origin:
+    """Return who wrote what is trained on: a model, unless the task took the answer from somewhere."""
+    said = sample.meta.get("answer_origin")
+    return next((origin for origin in get_args(Origin) if origin == said), "model")

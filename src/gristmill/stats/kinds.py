@@ -16,7 +16,7 @@ MOST_VALUES = 40
 """Values of one key that are listed; the rest are together."""
 MOST_DOCUMENTS = 200
 """Documents that are listed."""
-REST = "(others)"
+REST, NONE = "(others)", "(none)"
 
 
 class _Document:
@@ -69,8 +69,8 @@ class KindTally:
             if inner is not None:
                 for name, one in inner.items():
                     yield f"{key}.{name}", str(one)[:100]
-            elif value is not None:
-                yield key, str(value)[:100]
+            elif key in meta:
+                yield key, NONE if value is None else str(value)[:100]
 
     def figures(self) -> dict[str, Any]:
         """Return everything as plain data; what does not apply is left out."""

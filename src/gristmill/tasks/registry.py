@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TASKS: Shelf[TaskFunction] = Shelf("task")
 
 
-def task(
+def task(  # noqa: PLR0913 - one parameter a trait
     name: str,
     *,
     version: int,
@@ -30,6 +30,8 @@ def task(
     spread: Callable[[Iterator[SourceRow], Any, int], Iterator[SourceRow]] | None = None,
     roles: tuple[str, ...] = (),
     counted: tuple[str, ...] = (),
+    carries: tuple[str, ...] = (),
+    keeps_all: bool = False,
 ) -> Callable[[Any], Any]:
     """Register a task.
 
@@ -43,5 +45,17 @@ def task(
             options and the run's seed, is pure, and keeps no more than one document.
         roles: Whom it asks besides `teacher`.
         counted: Keys of `meta` whose values are counted in summary and report: `type`, `style`.
+        carries: Options that name fields of the rows that the task needs in `meta`.
+        keeps_all: Whether every sample that graders looked at is kept, whatever they said, and each prompt has one.
     """
-    return TASKS.add(name, version=version, options=options, templates=templates, spread=spread, roles=roles, counted=counted)
+    return TASKS.add(
+        name,
+        version=version,
+        options=options,
+        templates=templates,
+        spread=spread,
+        roles=roles,
+        counted=counted,
+        carries=carries,
+        keeps_all=keeps_all,
+    )
