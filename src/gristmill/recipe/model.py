@@ -201,9 +201,10 @@ class TeacherSpec(Frozen):
     URL of a server; `gristmill describe` shows them all."""
     model: str | None = None
     """The model's name at that address; a vLLM or SGLang server that serves one model says it itself."""
-    api: Literal["chat", "responses", "messages", "score"] | None = None
+    api: Literal["chat", "responses", "messages", "score", "text"] | None = None
     """The wire format: OpenAI's chat completions or responses, Anthropic's messages, or `score` for a reward model, whose address
-    is the endpoint itself; by default the address's own, or chat."""
+    is the endpoint itself; by default the address's own, or chat. `text`, for model files alone, lets a base model continue the
+    prompt as it stands, without roles."""
     revision: str | None = None
     """The exact version of the model, where it is known; part of every request's identity."""
     key_env: str | None = None

@@ -116,7 +116,10 @@ def endpoint(spec: TeacherSpec) -> Endpoint:
     if spec.address in BUILTIN:
         return Endpoint("builtin", BUILTIN[spec.address], spec.address, None)
     if _names_file(spec.address):
-        return Endpoint("gguf", spec.address, spec.model or Path(spec.address).stem, None)
+        if spec.api not in (None, "chat", "text"):
+            raise InputError(f"a model file does not speak `api: {spec.api}`", fix="It speaks: chat, text.")
+        kind = "gguf-text" if spec.api == "text" else "gguf"
+        return Endpoint(kind, spec.address, spec.model or Path(spec.address).stem, None, spec.api or "chat")
     scheme, _, rest = spec.address.partition(":")
     if scheme not in SCHEMES:
         near = nearest(scheme, [*BUILTIN, *(f"{name}:" for name in SCHEMES)])
@@ -142,6 +145,8 @@ def _provided(spec: TeacherSpec, provider: Provider, scheme: str, name: str) -> 
 
 def _served(spec: TeacherSpec, scheme: str, rest: str) -> Endpoint:
     """Return where the calls to a server go whose URL the recipe gives."""
+    if spec.api == "text":
+        raise InputError(f"`api: text` is for model files, and `{spec.address}` is a server", fix="Leave `api` away.")
     kind, url = ("http", spec.address) if scheme in ("http", "https") else (scheme, rest)
     wrong = check_url(url)
     if wrong:
@@ -181,7 +186,7 @@ def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Tea
     if file is not None:
         from gristmill.teachers.gguf import GgufTeacher  # brings a model runtime
 
-        return GgufTeacher(file, provider=place.kind)
+        return GgufTeacher(file, provider=place.kind, continues=place.api == "text")
     if place.kind == "recorded":
         return RecordedTeacher(base / place.target)
     if place.kind == "scripted":

@@ -16,7 +16,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import InputError
-from gristmill.plain import as_count, as_object
+from gristmill.plain import as_count, as_list, as_object
 from gristmill.ports import TeacherFault
 from gristmill.records import TeacherIdentity
 from gristmill.teachers.completions import read_completion, wire_body
@@ -85,8 +85,23 @@ class GgufModel:
         Raises:
             TeacherFault: `permanent`, where the prompt is longer than the context or the runtime refuses the body.
         """
+        return await self._answered(self._server.handle_chat_completions, body)
+
+    async def continue_text(self, text: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a chat completion whose answer is how the model goes on after a text, without any roles.
+
+        Raises:
+            TeacherFault: as `complete` does.
+        """
+        settings = {name: value for name, value in body.items() if name not in ("messages", "tools", "response_format")}
+        content = await self._answered(self._server.handle_completions, {**settings, "prompt": text})
+        choices = [as_object(choice) or {} for choice in as_list(content.get("choices")) or []]
+        as_chat = [{**choice, "message": {"role": "assistant", "content": choice.get("text")}} for choice in choices]
+        return {**content, "choices": as_chat}
+
+    async def _answered(self, handle: Any, body: Mapping[str, Any]) -> dict[str, Any]:
         replies: list[dict[str, Any]] = []
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, body, replies.append)
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, handle, body, replies.append)
         return replies[0]
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
@@ -102,7 +117,8 @@ class GgufModel:
             loop.call_soon_threadsafe(chunks.put_nowait, chunk)
             return gone.is_set()
 
-        asked = loop.run_in_executor(self._pool, self._ask, {**body, "stream": True}, take)
+        chat = self._server.handle_chat_completions
+        asked = loop.run_in_executor(self._pool, self._ask, chat, {**body, "stream": True}, take)
         asked.add_done_callback(lambda _: chunks.put_nowait(None))
         try:
             while (chunk := await chunks.get()) is not None:
@@ -111,7 +127,7 @@ class GgufModel:
         finally:
             gone.set()
 
-    def _ask(self, body: Mapping[str, Any], take: Callable[[dict[str, Any]], Any]) -> None:
+    def _ask(self, handle: Any, body: Mapping[str, Any], take: Callable[[dict[str, Any]], Any]) -> None:
         """Ask the runtime and give what it says to `take`, which returns True when it wants no more."""
         faults: list[TeacherFault] = []
         given = 0
@@ -127,7 +143,7 @@ class GgufModel:
 
         try:
             # what a cache holds depends on the neighbours, and the last bits of a text depend on what it holds
-            self._server.handle_chat_completions({**body, "cache_prompt": False}, on_reply)
+            handle({**body, "cache_prompt": False}, on_reply)
         except (RuntimeError, TypeError, ValueError) as error:
             raise _refused(str(error)) from None
         if faults:
@@ -165,13 +181,16 @@ def _refused(words: str) -> TeacherFault:
 class GgufTeacher:
     """Answers from a model file in this process."""
 
-    def __init__(self, path: Path, *, provider: str = "gguf", slots: int = SLOTS, threads: int = THREADS) -> None:
-        """Load the model.
+    def __init__(
+        self, path: Path, *, provider: str = "gguf", slots: int = SLOTS, threads: int = THREADS, continues: bool = False
+    ) -> None:
+        """Load the model; one that `continues` is a base model, which goes on after the text of the messages.
 
         Raises:
             InputError: where the file is not a whole GGUF, or the `local` extra is missing.
         """
         self._model = GgufModel(path, slots=slots, threads=threads)
+        self._continues = continues
         name = path.name.removesuffix(".gguf")
         self._identity = TeacherIdentity(provider=provider, model=name, revision=self._model.revision)
 
@@ -191,7 +210,12 @@ class GgufTeacher:
         Raises:
             TeacherFault: `permanent`, where the prompt is longer than the context or the runtime refuses it.
         """
-        content = await self._model.complete(wire_body(request, self._identity.model))
+        body = wire_body(request, self._identity.model)
+        if self._continues:
+            text = "\n\n".join(message.content for message in request.messages)
+            content = await self._model.continue_text(text, body)
+        else:
+            content = await self._model.complete(body)
         return read_completion(content, b"").model_copy(update={"cost_usd": 0.0, "model": self._identity.model})
 
     async def close(self) -> None:
