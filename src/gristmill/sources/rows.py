@@ -119,7 +119,11 @@ class RowSource:
         missing = self._missing(row)
         if missing:
             return SourceRow(place, None, "missing_field", f"no field `{missing[0][1]}`")
-        messages = _messages(row[field])
+        value = row[field]
+        texts = None if spec.messages else as_list(value)
+        if texts and all(isinstance(text, str) for text in texts):
+            value = "\n".join(texts)  # a list of texts is one, line by line
+        messages = _messages(value)
         if isinstance(messages, str):
             return SourceRow(place, None, messages, f"`{field}` holds {row[field]!r:.80}")
         reference = row[spec.reference] if spec.reference else None
