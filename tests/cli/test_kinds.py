@@ -51,6 +51,31 @@ def test_examples_show_both_sides_where_models_wrote_both(tmp_path: Path) -> Non
     assert any(sample["text"].count("user: ") >= 2 for one in shown for sample in one["samples"])
 
 
+def test_a_preview_of_a_kind_shows_whole_samples(tmp_path: Path) -> None:
+    """A conversation is many calls, so calls are not what bounds a preview of it."""
+    assert inside(tmp_path, "init", "talk", "--kind", "conversation").code == 0
+    shown = inside(tmp_path, "preview", "talk.yaml", "-n", "3", "--json").object
+    assert len(shown["samples"]) == 3
+    assert shown["calls"] > 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [("export: [rl]", "has none to write"), ("prompt: {system: Be kind.}", "asks with templates of its own")],
+)
+def test_what_a_kind_has_no_use_for_is_told(tmp_path: Path, changed: str, said: str) -> None:
+    assert inside(tmp_path, "init", "mine", "--kind", "qa").code == 0
+    path = tmp_path / "mine.yaml"
+    path.write_text(path.read_text().replace("export: [messages, parquet]", changed))
+    assert said in inside(tmp_path, "check", "mine.yaml", "--json").object["error"]
+
+
+def test_a_kind_is_described_with_its_templates(tmp_path: Path) -> None:
+    done = inside(tmp_path, "describe", "qa", "--json")
+    assert done.code == 0
+    assert "qa/ask@1" in done.out
+
+
 def test_a_kind_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
     done = inside(tmp_path, "init", "mine", "--kind", "convrsation", "--json")
     assert done.code == 2

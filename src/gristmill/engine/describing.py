@@ -39,7 +39,7 @@ ENDINGS: Mapping[str, str] = {
 Thing = dict[str, Any]
 """`name`, `help` and, where there are any, `options` and what else a kind has."""
 
-UNSHOWN = ("proof", "needs", "examine")
+UNSHOWN = ("proof", "needs", "examine", "spread")
 """Traits of plug-ins that mean nothing to a person."""
 
 
@@ -72,10 +72,14 @@ def _plugins(shelf: Shelf[Any]) -> list[Thing]:
             "about": _joined(inspect.cleandoc(plugin.function.__doc__ or "").partition("\n")[2]),
             "version": plugin.version,
             "options": options(plugin.options),
-            **{key: value for key, value in plugin.traits.items() if key not in UNSHOWN},
+            **{key: _shown(value) for key, value in plugin.traits.items() if key not in UNSHOWN and value != ()},
         }
         for plugin in shelf
     ]
+
+
+def _shown(trait: Any) -> Any:
+    return ", ".join(trait) if isinstance(trait, tuple) else trait
 
 
 def _sources() -> list[Thing]:

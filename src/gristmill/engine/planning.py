@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import exporting, grading, tasks
 from gristmill.engine.judges import CalibrationFile, read_calibration
-from gristmill.engine.own import own_rows, put_own
+from gristmill.engine.own import is_own, own_rows, put_own
 from gristmill.errors import InputError, RecipeError, SourceError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.files.reading import data_files
@@ -99,6 +99,11 @@ class Plan(NamedTuple):
             "seed": recipe.seed,
         }
 
+    @property
+    def many_calls(self) -> bool:
+        """Whether a sample may be more than one call of the task."""
+        return bool(self.templates) or is_own(self.recipe.task.name)
+
     def keeps(self, outcome: Outcome) -> bool:
         """Whether a sample goes on to selection: it passed its graders, or they looked at it and the task keeps all."""
         return outcome.passed is True or (outcome.grader is not None and self.task.plugin.traits["keeps_all"])
@@ -147,9 +152,7 @@ def make_plan(loaded: Loaded, base: Path, trust: Trust = "no") -> Plan:
         task=task,
         graders=tuple(graders.chosen),
         grading=grading,
-        exporters=tuple(
-            _choose(EXPORTERS, choice, loaded, ("export", number), {}) for number, choice in enumerate(recipe.export)
-        ),
+        exporters=tuple(_exporter(choice, loaded, ("export", number), task) for number, choice in enumerate(recipe.export)),
         template=template,
         templates=_located(loaded, ("prompt", "templates"), lambda: _task_templates(recipe, base, task.plugin)),
         endpoints=endpoints,
@@ -199,6 +202,18 @@ def _choose(shelf: Shelf[Any], choice: Choice, loaded: Loaded, place: Place, inh
     options = {key: value for key, value in inherited.items() if value is not None and key in plugin.options.model_fields}
     given = {**options, **choice.options}
     return Chosen(plugin, check_options(plugin.options, given, loaded, (*place, choice.name)))
+
+
+def _exporter(choice: Choice, loaded: Loaded, place: Place, task: Chosen) -> Chosen:
+    """Return an exporter; one that writes prompts has none to write where the task makes them."""
+    chosen = _choose(EXPORTERS, choice, loaded, place, {})
+    if chosen.plugin.traits["unit"] == "prompt" and task.plugin.traits["templates"]:
+        where = loaded.document.where(place)
+        raise InputError(
+            f"{where}: `{choice.name}` writes prompts with their references, and `{task.plugin.name}` has none to write",
+            fix="Export `messages` or `parquet`.",
+        )
+    return chosen
 
 
 class _Graders:
@@ -264,6 +279,10 @@ def _template(recipe: Recipe, base: Path, task: Plugin[Any]) -> tuple[Template, 
         raise InputError(
             f"`template` is not used: `{task.name}` asks with templates of its own",
             fix=f"Write `templates: {{{unversioned(own[0])}: {spec.template}}}`.",
+        )
+    if own and spec.system is not None:
+        raise InputError(
+            f"`system` is not used: `{task.name}` asks with templates of its own", fix="Write it into a template of yours."
         )
     name = spec.template or (PLAIN if own else DEFAULT_TEMPLATE)
     template = _file_template(name, base) if name.endswith(".jinja") else shipped_template(name)

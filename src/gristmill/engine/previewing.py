@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def preview(plan: Plan, folder: RunFolder, opening: Opening, count: int) -> dict[str, Any]:
-    """Return the first sample of the first `count` prompts in plan order, with their grades, in at most `count` calls.
+    """Return the first sample of the first `count` prompts in plan order, with their grades.
+
+    Where a sample is one call, no more than `count` calls are made.
 
     Raises:
         GristmillError: for the user's mistakes and outside reasons.
@@ -30,7 +32,7 @@ def preview(plan: Plan, folder: RunFolder, opening: Opening, count: int) -> dict
     with open_run(folder) as ledger:
         opening.say(*ledger.notes)
         index_prompts(ledger, plan.sources, plan.recipe.seed, opening.indexing)
-        return asyncio.run(_preview(plan, folder, ledger, opening._replace(max_calls=count), count))
+        return asyncio.run(_preview(plan, folder, ledger, opening._replace(max_calls=None if plan.many_calls else count), count))
 
 
 async def _preview(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening, count: int) -> dict[str, Any]:
