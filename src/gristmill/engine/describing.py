@@ -16,7 +16,7 @@ from gristmill.errors import GristmillError, NothingAccepted
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.grading.registry import GRADERS
 from gristmill.messages import Frozen
-from gristmill.plain import as_list, as_object
+from gristmill.plain import as_items, as_list, as_object
 from gristmill.recipe.model import SourceSpec, TeacherSpec
 from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, shipped_names, shipped_template
 from gristmill.tasks.registry import TASKS
@@ -79,7 +79,7 @@ def _plugins(shelf: Shelf[Any]) -> list[Thing]:
 
 
 def _shown(trait: Any) -> Any:
-    return ", ".join(trait) if isinstance(trait, tuple) else trait
+    return ", ".join(map(str, as_items(trait))) if isinstance(trait, tuple) else trait
 
 
 def _sources() -> list[Thing]:
