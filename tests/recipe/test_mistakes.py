@@ -114,7 +114,7 @@ CHANGED = [
     ("teacher: recorded:c.jsonl\n", "", "1:1", "write `teacher: ADDRESS`", ""),
     ("name: x", "name: ../x", "1:1", "string should match pattern", "gristmill schema"),
     ("name: x", "name: -x", "1:1", "string should match pattern", "gristmill schema"),
-    ("{path: q.jsonl,", "{path: q.jsonl, word_problems: {count: 3},", "2:1", "either `path` or `word_problems`", ""),
+    ("{path: q.jsonl,", "{path: q.jsonl, word_problems: {count: 3},", "2:1", "one of `path`, `documents`", ""),
     ("path: q.jsonl", "word_problems: {steps: [0, 9]}", "2:35", "greater than or equal to 1, got 0", ""),
     ("path: q.jsonl", "word_problems: {steps: [4, 1]}", "2:11", "the fewest steps come first", ""),
 ]
