@@ -311,10 +311,12 @@ def left_behind() -> list[int]:
 
     One of a test beside this, whose process was killed just now, is without a parent for the moment in which its walls end it.
     """
+    found = _orphans()
     for _ in range(50):
-        if not (found := _orphans()):
-            return []
+        if not found:
+            break
         time.sleep(0.1)
+        found = _orphans()
     return found
 
 
