@@ -38,6 +38,16 @@ def test_rules_look_at_once_and_a_judge_only_where_it_can_decide() -> None:
     assert decide(tree, {0: Outcome(True, "equal"), 2: Outcome(True, "varied")}) == Wanted((1,), paid=True)
 
 
+def test_where_all_is_kept_a_judge_is_asked_all_the_same() -> None:
+    """Its word changes nothing and is wanted; one that waits for what rules cannot decide still waits."""
+    failed = {0: Outcome(False, "different", 0), 2: Outcome(True, "varied", 2)}
+    tree = Group("all", (Leaf(0), Leaf(1, paid=True), Leaf(2)))
+    assert decide(tree, failed, every=True) == Wanted((1,), paid=True)
+    assert decide(tree, {**failed, 1: Outcome(True, "same", 1)}, every=True) == failed[0]
+    waits = Group("all", (Group("cascade", (Leaf(0), Leaf(1, paid=True))), Leaf(2)))
+    assert decide(waits, failed, every=True) == failed[0]
+
+
 def test_a_judge_for_what_rules_cannot_decide() -> None:
     """`[math, {judge, when: unverifiable}, repetition]`: the judge stands in for math and for nothing else."""
     tree = Group("all", (Group("cascade", (Group("all", (MATH,)), JUDGE)), REPETITION))

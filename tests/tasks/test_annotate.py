@@ -11,6 +11,9 @@ from tests.shared_data import recorded
 from tests.tasks.kinds import asked, grades, kind_recipe, made, samples
 
 from gristmill.errors import InputError, RecipeError
+from gristmill.messages import Message
+from gristmill.records import Reply, Request, TeacherIdentity, Usage
+from gristmill.stats.judging import kappa
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +58,19 @@ def test_every_row_is_kept_with_every_grade_and_nobody_is_asked(tmp_path: Path) 
     }
     assert {(row["origin"], row["depth"], row["generator"]) for row in by_question.values()} == {("human", 0, "unknown")}
     assert {tuple(row["license"]) for row in by_question.values()} == {("CC0-1.0",)}
-    assert query(f"SELECT DISTINCT rule FROM '{tmp_path}/run/tables/decisions.parquet' WHERE kept") == [("kept",)]
+    rules = query(f"SELECT rule, count(*) FROM '{tmp_path}/run/tables/decisions.parquet' GROUP BY 1 ORDER BY 1")
+    assert rules == [("annotated", 2), ("failed", 1), ("kept", 2)]
+    assert (found["acceptance"]["passed"], found["acceptance"]["graded"]) == (2, 5)
+
+
+def test_a_row_that_cannot_be_graded_is_kept_and_counts_neither_way(tmp_path: Path) -> None:
+    rows = [*ROWS[:2], {"text": "What is 8 + 8?", "output": "#### 16", "gold": None}]
+    changes = {"prompts": PROMPTS, "prompt": {"answer_format": "hash"}, "sampling": {}, "export": ["scored"]}
+    found = run(kind_recipe(tmp_path, rows, "annotate", {}, grade=["math"], **changes), tmp_path / "run")
+    assert found["exported"] == 3
+    rules = query(f"SELECT rule, kept FROM '{tmp_path}/run/tables/decisions.parquet' ORDER BY 1")
+    assert rules == [("annotated", True), ("annotated_ungraded", True), ("kept", True)]
+    assert (found["acceptance"]["passed"], found["acceptance"]["graded"]) == (1, 2)
 
 
 def test_a_model_puts_one_of_the_labels_on_each_row(tmp_path: Path) -> None:
@@ -82,6 +97,26 @@ def test_a_judges_scores_stand_beside_every_row(tmp_path: Path) -> None:
     assert len(grades(tmp_path)["judge"]) == 4
 
 
+def test_a_judge_looks_at_what_a_rule_failed_too(tmp_path: Path) -> None:
+    """A row with no score would be a hole in what is bought here; a run again buys none of it."""
+    steps = {"grade:judge": ["Poor.\nSCORE: 2"]}
+    grade = ["math", {"judge": "scale", "by": "teacher"}]
+    more = {"prompts": PROMPTS, "prompt": {"answer_format": "hash"}, "sampling": {}, "export": ["scored"]}
+    path = kind_recipe(tmp_path, ROWS[:2], "annotate", steps, grade=grade, **more)
+    assert run(path, tmp_path / "run", yes=True)["calls"]["made"] == 2
+    assert [[grade["score"] for grade in row["grades"]] for row in scored(tmp_path)] == [[0.25, None]] * 2
+    assert run(path, tmp_path / "run", yes=True)["calls"]["made"] == 0
+
+
+def test_several_answers_to_one_question_are_several_rows(tmp_path: Path) -> None:
+    """Only a row that says the same as another one is the same."""
+    rows = [{"text": "Hello?", "output": answer} for answer in ("Hello.", "No.", "Hello.")]
+    found = run(kind_recipe(tmp_path, rows, "annotate", {}, sampling={}, export=["scored"]), tmp_path / "run")
+    assert found["exported"] == 2
+    assert {row["messages"][1]["content"] for row in scored(tmp_path)} == {"Hello.", "No."}
+    assert found["funnel"][0]["dropped"] == {"duplicate_prompt": 1}
+
+
 @pytest.mark.parametrize(("changes", "message"), [({"sampling": {"want": 3}}, "one sample of each row")])
 def test_a_row_has_one_sample(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = kind_recipe(tmp_path, ROWS, "annotate", {}, prompts=PROMPTS, **changes)
@@ -97,10 +132,58 @@ def test_labels_must_differ(tmp_path: Path) -> None:
 
 @pytest.mark.shared_data
 def test_a_real_dataset_is_annotated_whole(tmp_path: Path) -> None:
-    """LLMBar's 419 instructions with their first outputs: all are kept, with two verifiers' grades each."""
+    """The 209 instructions of LLMBar that are here with their first outputs: all are kept, with two verifiers' grades each."""
     rows = [{"text": row["instruction"], "output": row["output_1"]} for row in recorded("judge-calibration/llmbar_419.jsonl")]
     path = kind_recipe(tmp_path, rows, "annotate", {}, grade=["refusal", "repetition"], sampling={}, export=["scored"])
     found = run(path, tmp_path / "run")
     assert found["exported"] == found["prompts"]
     assert all(len(row["grades"]) == 2 for row in scored(tmp_path))
     assert len(samples(tmp_path / "run")) == found["prompts"]
+
+
+class RecordedVerdicts:
+    """A teacher that says again what a judge said of a row, by the row's number in what it is asked."""
+
+    def __init__(self, verdicts: dict[str, str | None]) -> None:
+        self.identity = TeacherIdentity(provider="test", model="gpt-3.5-turbo")
+        self.bills = False
+        self.verdicts = verdicts
+        self.asked = 0
+
+    async def complete(self, request: Request) -> Reply:
+        self.asked += 1
+        row = next(line for line in request.messages[0].content.splitlines() if line.startswith("user: ")).split()[1]
+        text = f"As it was said then.\nLabel: {self.verdicts[row] or 'unsaid'}"
+        usage = Usage(input_tokens=1, output_tokens=1)
+        return Reply(message=Message(role="assistant", content=text), finish="stop", usage=usage, cost_usd=0.0, model="m")
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.mark.shared_data
+def test_recorded_verdicts_stand_beside_their_rows(tmp_path: Path) -> None:
+    """PandaLM's 532 pairs as gpt-3.5-turbo judged them: each label is its own row's, and agrees with people as recorded."""
+    found = {str(number): row for number, row in enumerate(recorded("judge-calibration/pandalm_999.jsonl"))}
+    codes: dict[int | None, str | None] = {1: "first", 2: "second", 0: "tie", None: None}
+    verdicts = {number: codes[row["judges"]["gpt-3.5-turbo"]["verdict"]] for number, row in found.items()}
+    rows = [
+        {
+            "text": f"{number} {row['instruction']}\n{row['input']}",
+            "output": f"First: {row['response_1']}\nSecond: {row['response_2']}",
+        }
+        for number, row in found.items()
+    ]
+    task = {"annotate": {"labels": ["first", "second", "tie"], "origin": "model"}}
+    path = kind_recipe(tmp_path, rows, task, {}, grade=["refusal"], sampling={}, export=["scored"])
+    teacher = RecordedVerdicts(verdicts)
+    assert run(path, tmp_path / "run", yes=True, teachers={"teacher": teacher})["exported"] == len(found) == 532
+    silent = sum(verdict is None for verdict in verdicts.values())
+    assert teacher.asked == 532 + silent
+    labels = {row["messages"][0]["content"].split()[0]: row["label"] for row in scored(tmp_path)}
+    assert labels == verdicts
+    judged = [number for number, label in labels.items() if label is not None]
+    people = [codes[found[number]["human_majority"]] for number in judged]
+    agreement = kappa(people, [labels[number] for number in judged])
+    assert agreement is not None
+    assert 0.4 < agreement < 0.6

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FATES = {
     "kept": "kept",
+    "annotated": "kept, not passed",
+    "annotated_ungraded": "kept, not gradable",
     "failed": "rejected",
     "ungraded": "not gradable",
     "no_sample": "no sample",

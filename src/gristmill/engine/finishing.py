@@ -16,7 +16,7 @@ from gristmill.files.writing import replacing_folder
 from gristmill.grading.evidence import quoted_spans
 from gristmill.lineage.trail import UNKNOWN, Standing, licenses, make_record
 from gristmill.records import GradeLine
-from gristmill.selection.rules import KEPT
+from gristmill.selection.rules import ANNOTATED, ANNOTATED_UNGRADED, KEPT
 from gristmill.stats.funnel import Stage, Tally, check_conservation
 from gristmill.stats.kinds import KindTally
 from gristmill.store.effects import GRADING_PREFIX
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from gristmill.store.rundir import RunFolder
 
 INSERT_DECISION = "INSERT INTO decisions VALUES(?,?,?,?)"
+_KEPT_AS = {True: KEPT, False: ANNOTATED, None: ANNOTATED_UNGRADED}
+"""By which rule a sample is kept; only a task that keeps all keeps what did not pass."""
 
 
 class Finish(NamedTuple):
@@ -87,13 +89,16 @@ class _Pass:
         if self.plan.task.plugin.traits["counted"]:
             self._count_kind(row, used, {choice.row for choice in choices if choice.kept})
         gradable = [item for item in used if item.outcome.passed is not None]
-        if over or not gradable:
+        if over or not (gradable or accepted):
             return
         prompt = load_prompt(self.door.ledger, row.row)
         passed = sum(item.outcome.passed is True for item in accepted)
+        pass_rate = passed / len(gradable) if gradable else None
         for choice in choices:
             if choice.kept:
-                files.write(self._record(prompt, choice.row, split, passed / len(gradable)))
+                files.write(self._record(prompt, choice.row, split, pass_rate))
+        if not gradable:
+            return
         files.write_prompt(
             GradedPrompt(
                 prompt=prompt,
@@ -131,9 +136,11 @@ class _Pass:
                 db.execute(INSERT_DECISION, (item.sample.row, 0, rule, None))
             else:
                 self.graded.kept += 1
+        passed = {item.sample.row: item.outcome.passed for item in used}
         for choice in choices:
             self.entered_selection += 1
-            db.execute(INSERT_DECISION, (choice.row, int(choice.kept), choice.rule, choice.twin))
+            rule = _KEPT_AS[passed[choice.row]] if choice.kept else choice.rule
+            db.execute(INSERT_DECISION, (choice.row, int(choice.kept), rule, choice.twin))
             if choice.kept:
                 self.selected.kept += 1
             else:
@@ -159,7 +166,7 @@ class _Pass:
                 whole = characters if isinstance(characters, int) else begin + len(text)
                 self.kind.passage(str(document or prompt.source_id), (begin, begin + len(text)), whole, quoted)
 
-    def _record(self, prompt: Prompt, row: int, split: str, pass_rate: float) -> Record:
+    def _record(self, prompt: Prompt, row: int, split: str, pass_rate: float | None) -> Record:
         ledger = self.door.ledger
         grades = ledger.query(
             "SELECT json_extract(d.content, '$.grader'), g.passed, g.score, g.reason FROM grades g "
@@ -238,5 +245,5 @@ def _stages(work: _Pass, door: Door, rows: dict[str, dict[str, int]]) -> Iterato
     if rows:
         records = {chosen.plugin.name for chosen in work.plan.exporters if chosen.plugin.traits["unit"] == "record"}
         written = [sum(splits.values()) for name, splits in rows.items() if name in records]
-        kept = int(ledger.scalar("SELECT count(*) FROM decisions WHERE kept=1 AND rule=?", (KEPT,)))
+        kept = int(ledger.scalar("SELECT count(*) FROM decisions WHERE kept=1"))
         yield Stage("export", kept, min(written, default=kept), {})

@@ -75,8 +75,10 @@ class Graded(NamedTuple):
 class Panel:
     """The graders of a recipe."""
 
-    def __init__(self, markers: Sequence[Marker], tree: Group, status_row: int, door: Door) -> None:
+    def __init__(self, markers: Sequence[Marker], tree: Group, status_row: int, door: Door, *, every: bool = False) -> None:
         self.markers = tuple(markers)
+        self._every = every
+        """Whether each grader is asked of each sample, for a task that keeps all and wants to know."""
         self._tree = tree
         self._status_row = status_row
         self._door = door
@@ -94,7 +96,7 @@ class Panel:
         if sample.status != "complete":
             status = next((grade for grade in sample.grades if grade.grader == self._status_row), None)
             return status and Outcome(status.passed, status.reason)
-        outcome = decide(self._tree, self._said(sample.grades, reference, final=final))
+        outcome = decide(self._tree, self._said(sample.grades, reference, final=final), every=self._every)
         return None if isinstance(outcome, Wanted) else outcome
 
     def _said(self, grades: Iterable[GradeRow], reference: int, *, final: bool = False) -> dict[int, Outcome]:
@@ -146,7 +148,7 @@ class Panel:
         return outcome
 
     async def _decided(self, prompt: Prompt, sample: Sample, place: Place, said: dict[int, Outcome]) -> Outcome:
-        while isinstance(outcome := decide(self._tree, said), Wanted):
+        while isinstance(outcome := decide(self._tree, said, every=self._every), Wanted):
             for index in outcome.leaves:
                 marker = self.markers[index]
                 started = time.perf_counter()

@@ -145,7 +145,8 @@ def make_panel(plan: Plan, door: Door) -> Panel:
         GateFailed: where what is known of a judge forbids it to decide.
     """
     status = door.ledger.dim("grader", {"grader": STATUS_GRADER, "type": "verifier", "options": {}})
-    return Panel([_marker(chosen, door) for chosen in plan.graders], plan.grading, status, door)
+    markers = [_marker(chosen, door) for chosen in plan.graders]
+    return Panel(markers, plan.grading, status, door, every=plan.task.plugin.traits["keeps_all"])
 
 
 def _marker(chosen: Chosen, door: Door) -> Marker:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"complete": 0, "budget": 4, "exhausted": 7, "stopped": 6, "interrupted": 130}
 RAW_SAMPLES = 3
-_PASSED = "d.rule NOT IN ('failed', 'ungraded', 'not_wanted')"
-_GRADED = "d.rule NOT IN ('ungraded', 'not_wanted')"
+_PASSED = "d.rule NOT IN ('failed', 'annotated', 'ungraded', 'annotated_ungraded', 'not_wanted')"
+_GRADED = "d.rule NOT IN ('ungraded', 'annotated_ungraded', 'not_wanted')"
 
 
 class Acceptance(NamedTuple):

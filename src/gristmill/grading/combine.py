@@ -53,25 +53,34 @@ class Wanted(NamedTuple):
     paid: bool
 
 
-def decide(node: Leaf | Group, said: Mapping[int, Outcome]) -> Outcome | Wanted:
-    """Return the outcome of a tree, or the leaves that it needs next; free ones all at once, paid ones one at a time."""
+def decide(node: Leaf | Group, said: Mapping[int, Outcome], *, every: bool = False) -> Outcome | Wanted:
+    """Return the outcome of a tree, or the leaves that it needs next; free ones all at once, paid ones one at a time.
+
+    Args:
+        node: The tree.
+        said: What leaves said so far.
+        every: Whether paid ones are asked also where they can no longer change the outcome; `cascade` and `rescue` ask as ever,
+            since who writes them says when.
+    """
     if isinstance(node, Leaf):
         return said.get(node.place) or Wanted((node.place,), node.paid)
     if node.rule == "cascade":
-        return _cascade(node, said)
+        return _cascade(node, said, every=every)
     if node.rule == "rescue":
-        return _rescue(node, said)
-    return _together(node, said)
+        return _rescue(node, said, every=every)
+    return _together(node, said, every=every)
 
 
-def _together(group: Group, said: Mapping[int, Outcome]) -> Outcome | Wanted:
+def _together(group: Group, said: Mapping[int, Outcome], *, every: bool) -> Outcome | Wanted:
     deciding = group.rule == "any"
-    results = [decide(child, said) for child in group.of]
+    results = [decide(child, said, every=every) for child in group.of]
     wanted = [result for result in results if isinstance(result, Wanted)]
     outcomes = [result for result in results if isinstance(result, Outcome)]
     free = [leaf for one in wanted if not one.paid for leaf in one.leaves]
     if free:
         return Wanted(tuple(free), paid=False)
+    if every and wanted:
+        return wanted[0]
     for outcome in outcomes:
         if outcome.passed is deciding:
             return outcome
@@ -80,18 +89,18 @@ def _together(group: Group, said: Mapping[int, Outcome]) -> Outcome | Wanted:
     return next((outcome for outcome in outcomes if outcome.passed is None), outcomes[0])
 
 
-def _cascade(group: Group, said: Mapping[int, Outcome]) -> Outcome | Wanted:
+def _cascade(group: Group, said: Mapping[int, Outcome], *, every: bool) -> Outcome | Wanted:
     result: Outcome | Wanted | None = None
     for child in group.of:
-        result = decide(child, said)
+        result = decide(child, said, every=every)
         if isinstance(result, Wanted) or result.passed is not None:
             return result
     assert result is not None
     return result
 
 
-def _rescue(group: Group, said: Mapping[int, Outcome]) -> Outcome | Wanted:
-    first, second = (decide(child, said) for child in group.of)
+def _rescue(group: Group, said: Mapping[int, Outcome], *, every: bool) -> Outcome | Wanted:
+    first, second = (decide(child, said, every=every) for child in group.of)
     if isinstance(first, Wanted) or first.passed:
         return first
     if isinstance(second, Wanted):

@@ -40,7 +40,8 @@ _UNITS: Mapping[str, Unit] = {"source": "prompts", "ask": "prompts", "export": "
 # a sample is accepted, rejected, or neither: it could not be graded, or the sampling rule did not ask for it
 _GRADED = """
 CREATE OR REPLACE TEMP VIEW graded AS SELECT s.*, p.position, p.meta, p.characters AS prompt_characters,
-CASE WHEN s.rule IS NULL OR s.rule IN ('ungraded', 'not_wanted') THEN NULL ELSE s.rule <> 'failed' END AS accepted
+CASE WHEN s.rule IS NULL OR s.rule IN ('ungraded', 'annotated_ungraded', 'not_wanted') THEN NULL
+  ELSE s.rule NOT IN ('failed', 'annotated') END AS accepted
 FROM samples s JOIN prompts p USING (prompt_id)
 """
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _HATCHED = {"failed", "ungraded", "no_sample", "not_wanted"}
 FATES = {
     "kept": "kept",
+    "annotated": "kept, though not passed by its graders",
+    "annotated_ungraded": "kept, though it could not be graded",
     "over_target": "accepted, but beyond the target",
     "duplicate": "accepted, but a repeat",
     "per_prompt": "accepted, but over the cap per prompt",

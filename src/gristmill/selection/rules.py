@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gristmill.selection.near import Shape
 
 KEPT = "kept"
+ANNOTATED, ANNOTATED_UNGRADED = "annotated", "annotated_ungraded"
+"""Rules of what a task keeps whatever its graders say: they did not pass it, or could not say."""
 DISTINCT_OVER = 200
 """Candidates over which the distinct rate is taken; with fewer there is none."""
 

@@ -108,8 +108,9 @@ def read_pilot(folder: RunFolder) -> Pilot | None:
 
 
 _PROMPTS = """
-SELECT p.prompt_id, count(*) FILTER (s.rule NOT IN ('failed', 'ungraded', 'not_wanted')),
-  count(*) FILTER (s.rule NOT IN ('ungraded', 'not_wanted')), count(*) FILTER (s.kept OR s.rule = 'over_target'),
+SELECT p.prompt_id, count(*) FILTER (s.rule NOT IN ('failed', 'annotated', 'ungraded', 'annotated_ungraded', 'not_wanted')),
+  count(*) FILTER (s.rule NOT IN ('ungraded', 'annotated_ungraded', 'not_wanted')),
+  count(*) FILTER (s.kept OR s.rule = 'over_target'),
   c.usd, c.tokens, c.s
 FROM prompts p JOIN samples s USING (prompt_id) JOIN (SELECT prompt_id,
   CASE WHEN count(*) FILTER (finish IS NOT NULL AND cost_usd IS NULL) = 0 THEN coalesce(sum(cost_usd), 0.0) END AS usd,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from gristmill.ids import content_id
 from gristmill.messages import Frozen, Message, user
 from gristmill.plain import as_list, as_text
 from gristmill.tasks.asking import ask, labelled
@@ -19,7 +20,9 @@ from gristmill.tasks.fencing import fence_for
 from gristmill.tasks.registry import task
 
 if TYPE_CHECKING:
-    from gristmill.ports import Session
+    from collections.abc import Iterator
+
+    from gristmill.ports import Session, SourceRow
     from gristmill.records import Prompt, Sample
 
 
@@ -44,10 +47,22 @@ class AnnotateOptions(Frozen):
         return self
 
 
+def spread(rows: Iterator[SourceRow], options: AnnotateOptions, seed: int) -> Iterator[SourceRow]:  # noqa: ARG001 - the port
+    """Yield each row as a prompt of its own, also where several answer the same question: what was answered is in its id."""
+    for row in rows:
+        if row.prompt is None:
+            yield row
+            continue
+        messages = [message.canonical() for message in row.prompt.messages]
+        identity = content_id("prompt", [messages, "annotate", row.prompt.meta.get(options.output)])
+        yield row._replace(prompt=row.prompt.model_copy(update={"id": identity}))
+
+
 @task(
     "annotate",
     version=1,
     options=AnnotateOptions,
+    spread=spread,
     templates=("annotate/label@1",),
     roles=("judge",),
     counted=("label", "verdict"),
