@@ -12,7 +12,7 @@ import pytest
 from gristmill import tasks
 from gristmill.tasks.registry import TASKS
 from tests.runs import command, finish, recipe, tables
-from tests.tasks.kinds import replies
+from tests.tasks.kinds import kind_recipe, replies
 
 PRELUDE = "import tests.contract.tasks"
 SHIPPED = sorted(plugin.name for plugin in TASKS)
@@ -32,9 +32,10 @@ def forget_samples(ledger: Path) -> None:
         db.executescript("DELETE FROM samples; DELETE FROM grades; DELETE FROM decisions; DELETE FROM meta WHERE key='finished'")
 
 
-def life(path: Path, output: Path, hash_seed: str) -> tuple[int, dict[str, Any], str]:
+def life(path: Path, output: Path, hash_seed: str, *flags: str) -> tuple[int, dict[str, Any], str]:
     """Run a recipe in a process of its own."""
-    code, out, err = finish(command("run", str(path), "-o", str(output), "--json", prelude=PRELUDE, PYTHONHASHSEED=hash_seed))
+    told = ("run", str(path), "-o", str(output), "--json", *flags)
+    code, out, err = finish(command(*told, prelude=PRELUDE, PYTHONHASHSEED=hash_seed))
     return code, json.loads(out), err
 
 
@@ -50,6 +51,25 @@ def test_a_replay_makes_no_call(tmp_path: Path, name: str) -> None:
     before = tables(tmp_path / "run")
     forget_samples(tmp_path / "run/ledger.sqlite")
     code, found, err = life(path, tmp_path / "run", "2")
+    assert code == 0, err
+    assert found["calls"]["made"] == 0
+    assert found["calls"]["replayed"] > 0
+    assert tables(tmp_path / "run") == before
+
+
+@pytest.mark.source_tree
+def test_a_replay_of_the_pages_own_kind_makes_no_call(tmp_path: Path) -> None:
+    """The example of `docs/own-kinds.md` keeps to what the page asks for."""
+    page = (Path(__file__).parents[2] / "docs/own-kinds.md").read_text(encoding="utf-8")
+    (tmp_path / "riddles.py").write_text(page.split("```py\n")[1].split("```")[0])
+    said = {"riddle": ["Riddle: I shine and shrink.", "I forgot the form", "Riddle: {n} of me are in the sky."]}
+    own: dict[str, Any] = {"prompts": {"source": "riddles.py:things", "prompt": "thing"}, "grade": ["riddles.py:keeps_secret"]}
+    path = kind_recipe(tmp_path, [], "riddles.py:riddle", said, **own)
+    code, found, err = life(path, tmp_path / "run", "1", "--trust")
+    assert code == 0, err
+    before = tables(tmp_path / "run")
+    forget_samples(tmp_path / "run/ledger.sqlite")
+    code, found, err = life(path, tmp_path / "run", "2", "--trust")
     assert code == 0, err
     assert found["calls"]["made"] == 0
     assert found["calls"]["replayed"] > 0

@@ -3,6 +3,7 @@ works."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from gristmill import api
-from gristmill.errors import InputError
+from gristmill.engine.own import load_file
+from gristmill.errors import InputError, SourceError
 from gristmill.recipe.document import dump_document
 from tests.cli.commands import inside
 from tests.runs import run
@@ -115,6 +117,9 @@ def test_samples_and_grades_go_stale_when_the_file_changes(tmp_path: Path) -> No
     [
         ("def broken(:\n", {}, r"mine.py:1: SyntaxError"),
         ("import math\n\nmath.nothing\n", {}, r"mine.py:3: AttributeError"),
+        ("import sys\nsys.exit(3)\n", {}, r"mine.py:2: SystemExit: 3"),
+        (EXAMPLE, {"task": "../mine.py:shout"}, "outside of the recipe's folder"),
+        (EXAMPLE, {"prompts": {"source": "../mine.py:rows", "prompt": "text"}}, "outside of the recipe's folder"),
         (EXAMPLE.replace('@task("shout"', '@task("reasoning"'), {}, "registered twice"),
         (EXAMPLE, {"task": "mine.py:whisper"}, "has no task `whisper`"),
         (EXAMPLE, {"grade": ["mine.py:shout"]}, "has no grader `shout`"),
@@ -127,6 +132,55 @@ def test_mistakes_are_one_message_with_their_place(tmp_path: Path, code: str, ch
     path = recipe(tmp_path, code, **changes)
     with pytest.raises(InputError, match=message):
         api.plan(api.load(path), trust=True)
+
+
+def test_a_file_elsewhere_is_named_in_full(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "mine.py").write_text(EXAMPLE)
+    path = recipe(tmp_path / "here", task={f"{tmp_path}/mine.py:shout": {"word": "hey"}})
+    assert trusted(path, tmp_path / "run")["exported"] == 2
+
+
+def test_papers_say_which_file_ran(tmp_path: Path) -> None:
+    """Also of a source, which has no other identity there."""
+    found = trusted(recipe(tmp_path), tmp_path / "run")
+    digest = hashlib.sha256((tmp_path / "mine.py").read_bytes()).hexdigest()
+    assert found["own"] == {"mine.py:shout": digest, "mine.py:loud": digest, "mine.py:rows": digest}
+    assert json.loads((tmp_path / "run/manifest.json").read_text())["own"] == found["own"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('    yield "three"\n', '    raise KeyError("gone")\n', r"mine.py:23: KeyError: 'gone'"),
+        ("def rows():", "def rows(folder):", r"mine.py: TypeError: rows\(\) missing"),
+        ("def rows():\n", "def rows():\n    return None\n\n\ndef other():\n", r"TypeError: .* not iterable"),
+    ],
+)
+def test_a_source_that_breaks_says_where(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in EXAMPLE
+    with pytest.raises(SourceError, match=message):
+        trusted(recipe(tmp_path, EXAMPLE.replace(old, new)), tmp_path / "run")
+
+
+def test_what_returns_nothing_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    """A forgotten `return` in a task or a grader ends no run."""
+    made = trusted(recipe(tmp_path, EXAMPLE.replace("    return made(", "    made(")), tmp_path / "task")
+    assert {stage["stage"]: stage["dropped"] for stage in made["funnel"]}["sample"] == {"error: task: TypeError": 2}
+    graded = trusted(recipe(tmp_path, EXAMPLE.replace("    return Verdict(", "    Verdict(")), tmp_path / "grader")
+    assert {stage["stage"]: stage["dropped"] for stage in graded["funnel"]}["grade"] == {"grader_error": 2}
+
+
+def test_a_sources_rows_are_taken_one_by_one(tmp_path: Path) -> None:
+    """Memory is flat: no row waits for the rows after it."""
+    code = EXAMPLE + "\n\ntaken = []\n\n\ndef many():\n    for number in range(5):\n        taken.append(number)\n"
+    code += '        yield {"text": str(number)}\n'
+    plan = api.plan(api.load(recipe(tmp_path, code, prompts={"source": "mine.py:many", "prompt": "text"})), trust=True)
+    taken = load_file(tmp_path / "mine.py").functions["taken"]
+    rows = plan.sources[0].rows()
+    assert next(rows).prompt is not None
+    assert taken == [0]
+    assert sum(1 for _ in rows) == 4
 
 
 @pytest.mark.source_tree

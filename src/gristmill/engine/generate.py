@@ -294,7 +294,7 @@ class Generation:
         """Run the task; whatever goes wrong in it becomes a sample with a reason."""
         task = self.plan.task
         try:
-            return await task.plugin.function(prompt, session, task.options)
+            return _as_sample(await task.plugin.function(prompt, session, task.options))
         except CallRefused as refusal:
             self.first_error = self.first_error or str(refusal)
             reason = f"{TRANSIENT_PREFIX if refusal.transient else ''}{refusal.code}"
@@ -332,6 +332,13 @@ class Generation:
                     fix="A task must do the same thing twice: no set order, clock or random module outside of the session.",
                 )
             )
+
+
+def _as_sample(made: object) -> Sample:
+    """Return what a task returned; somebody's may have forgotten to."""
+    if not isinstance(made, Sample):
+        raise TypeError(f"the task returned {type(made).__name__} and no Sample")
+    return made
 
 
 def _first(errors: BaseExceptionGroup[GristmillError]) -> GristmillError:

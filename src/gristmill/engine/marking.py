@@ -200,10 +200,13 @@ async def verdict_of(
     """
     function: Any = plugin.function
     try:
-        return await function(prompt, sample, options, session) if plugin.traits["asks"] else function(prompt, sample, options)
+        said = await function(prompt, sample, options, session) if plugin.traits["asks"] else function(prompt, sample, options)
     except ComputationFailed as failure:
         return Verdict(passed=None, reason=failure.reason, evidence={"detail": failure.detail})
     except (GristmillError, CallRefused):
         raise
     except Exception as error:  # noqa: BLE001 - becomes a row with its reason; the panel stops the run if it repeats
         return Verdict(passed=None, reason="grader_error", evidence={"error": repr(error)[:500]})
+    if isinstance(said, Verdict):
+        return said
+    return Verdict(passed=None, reason="grader_error", evidence={"error": f"returned {type(said).__name__} and no Verdict"})

@@ -12,12 +12,14 @@ import hashlib
 import re
 import sys
 import traceback
+from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import ConfigDict
 
-from gristmill.errors import InputError
+from gristmill.errors import InputError, SourceError
 from gristmill.grading.registry import GRADERS, Needs
 from gristmill.messages import Frozen
 from gristmill.recipe.grades import graders_in
@@ -26,12 +28,14 @@ from gristmill.sources.rows import OwnRows
 from gristmill.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Iterator
 
     from gristmill.recipe.model import Recipe
 
 Trust = Literal["yes", "no", "unseen"]
 """Whether the person trusts the recipe's Python files; `unseen` looks at everything else, as `check` does."""
+DIGITS = 8
+"""Of a file's hash, in the identity of what is in it."""
 _NAME = re.compile(r"(?P<path>[^:]+\.py):(?P<function>[A-Za-z_]\w*)")
 
 
@@ -39,7 +43,7 @@ class Loaded(NamedTuple):
     """What is in one Python file."""
 
     digest: str
-    """Eight digits of the hash of its bytes."""
+    """The hash of its bytes (SHA-256)."""
     functions: dict[str, Any]
     plugins: dict[str, dict[str, Plugin[Any]]]
     """By shelf and name of the function."""
@@ -77,13 +81,13 @@ def put_own(shelf: Shelf[Any], name: str, base: Path, trust: Trust) -> None:
     """
     if not is_own(name):
         return
+    path, function = _placed(name, base)
     _check_trust(name, trust)
     if trust == "unseen":
         traits = _UNSEEN[shelf.kind]
         shelf.put(Plugin(name, 0, _not_loaded, _Anything, "not looked at: it is loaded with --trust alone", traits))
         return
-    path, function = _split(name)
-    loaded = load_file(base / path)
+    loaded = load_file(path)
     plugin = loaded.plugins[shelf.kind].get(function)
     if plugin is None:
         there = ", ".join(sorted(loaded.plugins[shelf.kind])) or "none"
@@ -91,7 +95,7 @@ def put_own(shelf: Shelf[Any], name: str, base: Path, trust: Trust) -> None:
             f"{path} has no {shelf.kind} `{function}`",
             fix=f"Put `@{shelf.kind}({function!r}, version=1)` before the function; there is: {there}.",
         )
-    shelf.put(plugin._replace(name=f"{name}#{loaded.digest}"), name)
+    shelf.put(plugin._replace(name=f"{name}#{loaded.digest[:DIGITS]}"), name)
 
 
 def own_rows(name: str, base: Path, trust: Trust) -> OwnRows:
@@ -102,16 +106,36 @@ def own_rows(name: str, base: Path, trust: Trust) -> OwnRows:
     """
     if not is_own(name):
         raise InputError(f"`source: {name}` names no function in a file", fix="Write `source: my_file.py:my_rows`.")
+    path, function = _placed(name, base)
     _check_trust(name, trust)
     if trust == "unseen":
         return OwnRows(name, "unseen", lambda: iter(()))
-    path, function = _split(name)
-    loaded = load_file(base / path)
+    loaded = load_file(path)
     rows: Any = loaded.functions.get(function)
     if not callable(rows):
         raise InputError(f"{path} has no function `{function}`", fix="A source is a function that yields rows as objects.")
-    own: Any = rows
-    return OwnRows(name, loaded.digest, own)
+    return OwnRows(name, loaded.digest, lambda: _told(rows, path))
+
+
+def own_digests(recipe: Recipe, base: Path, trust: Trust) -> dict[str, str]:
+    """Return the hash of the file behind every name that means a function in one, for those who ask later what ran.
+
+    Raises:
+        InputError: where a file cannot be loaded.
+    """
+    if trust != "yes":
+        return {}
+    return {name: load_file(_placed(name, base)[0]).digest for name in own_names(recipe)}
+
+
+def _told(rows: Callable[[], Any], path: Path) -> Iterator[Any]:
+    """Yield what a source of the user's yields; where it breaks, say where in its file.
+
+    Raises:
+        SourceError: where it breaks, or yields nothing that can be gone through.
+    """
+    with _telling_where(path, SourceError):
+        yield from rows()
 
 
 def _check_trust(name: str, trust: Trust) -> None:
@@ -122,10 +146,22 @@ def _check_trust(name: str, trust: Trust) -> None:
         )
 
 
-def _split(name: str) -> tuple[str, str]:
+def _placed(name: str, base: Path) -> tuple[Path, str]:
+    """Return the file and the function that a name means.
+
+    Raises:
+        InputError: where a relative path leaves the recipe's folder: who reads the recipe would not see what they trust.
+    """
     match = _NAME.fullmatch(name)
     assert match is not None
-    return match.group("path"), match.group("function")
+    written, function = Path(match.group("path")), match.group("function")
+    path = base / written
+    if not written.is_absolute() and not path.resolve().is_relative_to(base.resolve()):
+        raise InputError(
+            f"`{name}` is outside of the recipe's folder",
+            fix=f"Put the file beside the recipe, or name it in full: `{path.resolve()}:{function}`.",
+        )
+    return path, function
 
 
 def _not_loaded(*_arguments: Any) -> Any:
@@ -145,11 +181,11 @@ def load_file(path: Path) -> Loaded:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}", fix="The path is relative to the recipe.") from None
-    digest = hashlib.sha256(data).hexdigest()[:8]
+    digest = hashlib.sha256(data).hexdigest()
     known = _loaded.get((str(path), digest))
     if known is not None:
         return known
-    name = f"gristmill_own_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{digest}"
+    name = f"gristmill_own_{hashlib.sha256(str(path).encode()).hexdigest()[:DIGITS]}_{digest[:DIGITS]}"
     spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -157,20 +193,32 @@ def load_file(path: Path) -> Loaded:
     sys.modules[name] = module  # options models look their types up there
     with TASKS.apart() as tasks, GRADERS.apart() as graders:
         try:
-            spec.loader.exec_module(module)
-        except Exception as error:  # noqa: BLE001 - somebody's code: told with file and line, as a row with its reason is
+            with _telling_where(path, InputError):
+                spec.loader.exec_module(module)
+        except InputError:
             del sys.modules[name]
-            raise InputError(f"{_place(path, error)}: {type(error).__name__}: {error}", fix="Mend the file.") from None
+            raise
     found = Loaded(digest, dict(vars(module)), {"task": _by_function(tasks), "grader": _by_function(graders)})
     _loaded[str(path), digest] = found
     return found
+
+
+@contextmanager
+def _telling_where(path: Path, kind: type[InputError]) -> Generator[None]:
+    """Make what goes wrong in a file of the user's one message with file and line, also where it wants to end the process."""
+    try:
+        yield
+    except SystemExit as error:
+        raise kind(f"{_place(path, error)}: SystemExit: {error}", fix="Mend the file.") from None
+    except Exception as error:  # noqa: BLE001 - somebody's code: told with file and line, as a row with its reason is
+        raise kind(f"{_place(path, error)}: {type(error).__name__}: {error}", fix="Mend the file.") from None
 
 
 def _by_function(plugins: dict[str, Plugin[Any]]) -> dict[str, Plugin[Any]]:
     return {plugin.function.__name__: plugin for plugin in plugins.values()}
 
 
-def _place(path: Path, error: Exception) -> str:
+def _place(path: Path, error: BaseException) -> str:
     """Return file and line of a mistake in a file."""
     if isinstance(error, SyntaxError):
         return f"{path}:{error.lineno}"

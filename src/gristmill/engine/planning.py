@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill import exporting, grading, tasks
 from gristmill.engine.judges import CalibrationFile, read_calibration
-from gristmill.engine.own import is_own, own_rows, put_own
+from gristmill.engine.own import is_own, own_digests, own_rows, put_own
 from gristmill.errors import InputError, RecipeError, SourceError
 from gristmill.exporting.registry import EXPORTERS
 from gristmill.files.reading import data_files
@@ -84,6 +84,8 @@ class Plan(NamedTuple):
     templates: Mapping[str, Template]
     """What the task fills, by name without the version."""
     endpoints: dict[str, Endpoint]
+    own: Mapping[str, str]
+    """The hash of the file behind each kind, grader and source of the user's, by its name in the recipe."""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -156,6 +158,7 @@ def make_plan(loaded: Loaded, base: Path, trust: Trust = "no") -> Plan:
         template=template,
         templates=_located(loaded, ("prompt", "templates"), lambda: _task_templates(recipe, base, task.plugin)),
         endpoints=endpoints,
+        own=own_digests(recipe, base, trust),
     )
 
 
