@@ -248,15 +248,81 @@ def dialogue(data: Path, rng: random.Random) -> list[dict[str, Any]]:
     return rows
 
 
+def novel(data: Path, rng: random.Random) -> list[dict[str, Any]]:
+    """Return instructions beside seeds: another seed is new, one with a word more or less or another order of parts is not."""
+    lines = (data / "seeds/self_instruct_seed_tasks.jsonl").open(encoding="utf-8")
+    seeds = [text for line in lines if 8 <= len((text := json.loads(line)["instruction"]).split()) <= 60]
+    rows: list[dict[str, Any]] = []
+    for number, seed in enumerate(rng.sample(seeds, 40)):
+        words, other = seed.split(), seeds[(seeds.index(seed) + 17) % len(seeds)]
+        at = rng.randrange(1, len(words) - 1)
+        copies = (f"Please {seed}", " ".join([*words[:at], *words[at + 1 :]]), " ".join([*words[:at], "perhaps", *words[at:]]))
+        outputs = [{"answer": "a", "instruction": text, "seeds": [seed]} for text in (other, copies[number % 3])]
+        rows.append({"options": {}, "outputs": outputs, "labels": [True, False], "source": "self-instruct, planted"})
+    return rows
+
+
+def beside(texts: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return rewritings for `copying` (copies, halves and other texts) and for `length_ratio` (all, a sixth and three times)."""
+    copied: list[dict[str, Any]] = []
+    sized: list[dict[str, Any]] = []
+    for number, text in enumerate(texts[:40]):
+        words, other = text.split(), texts[(number + 9) % len(texts)].split()
+        outputs = [
+            text,
+            " ".join([*words[: 3 * len(words) // 4], *other[: len(words) // 4]]),
+            " ".join(other),
+            " ".join(words[::-1]),
+        ]
+        row = {"options": {}, "question": text, "source": "Python proposals, planted"}
+        copied.append({**row, "outputs": outputs, "labels": [False, False, True, True]})
+        sizes = [" ".join(words[::-1]), " ".join(words[: len(words) // 6]), " ".join(words * 3)]
+        sized.append({**row, "outputs": sizes, "labels": [True, False, False]})
+    return copied, sized
+
+
+FOLLOWED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+    ("length", {"max": 6}, "Two words here, no more.", "These are certainly more words than six."),
+    ("length", {"min": 5}, "There are enough words in this.", "Too few."),
+    ("count", {"of": "bullets", "exactly": 3}, "- a\n- b\n- c", "- a\n- b"),
+    ("count", {"of": "bullets", "exactly": 2}, "* one\n* two", "one and two"),
+    ("count", {"of": "paragraphs", "exactly": 2}, "First.\n\nSecond.", "First. Second."),
+    ("count", {"of": "sentences", "max": 2}, "It rains. It pours.", "It rains. It pours. It stops. It dries."),
+    ("format", {"form": "json"}, '{"a": [1, 2]}', "{'a': 1}"),
+    ("format", {"form": "json"}, "```json\n[1]\n```", "Here it is: [1]"),
+    ("keywords", {"all": ["because"]}, "It leans because of the ground.", "It leans on soft ground."),
+    ("keywords", {"none": ["however"]}, "It leans, but stands.", "However, it stands."),
+)
+"""A constraint with an answer that keeps it and one that does not."""
+
+
+def constraints() -> list[dict[str, Any]]:
+    """Return answers under one constraint, and under two of which the second is broken."""
+    rows: list[dict[str, Any]] = []
+    for grader, options, good, bad in FOLLOWED:
+        one = {"text": "", "grader": grader, "options": options}
+        more = {"text": "", "grader": "keywords", "options": {"all": ["zebra"]}}
+        outputs = [
+            {"answer": text, "constraints": declared} for text, declared in ((good, [one]), (bad, [one]), (good, [one, more]))
+        ]
+        rows.append({"options": {}, "outputs": outputs, "labels": [True, False, False], "source": "written for this"})
+    return rows
+
+
 def main() -> None:
     """Write every set."""
     data, rng = Path(sys.argv[1]), random.Random(11)
     texts = passages(data, rng)
+    copied, sized = beside(texts)
     sets = {
         "evidence": evidence(texts, rng),
         "standalone": standalone(),
         "preserved": preserved(texts, rng),
         "dialogue": dialogue(data, rng),
+        "novel": novel(data, rng),
+        "copying": copied,
+        "length_ratio": sized,
+        "constraints": constraints(),
     }
     for name, rows in sets.items():
         write_jsonl(TARGET / f"{name}.jsonl", rows)
