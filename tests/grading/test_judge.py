@@ -13,7 +13,7 @@ from gristmill.errors import GateFailed, InputError
 from gristmill.grading.judge import PROBES, JudgeOptions, Question, grade_judge, messages_for
 from gristmill.messages import Message, user
 from gristmill.ports import TeacherFault
-from gristmill.recipe.templates import judge_template
+from gristmill.recipe.templates import task_template
 from gristmill.records import Prompt, Reply, Request, Sample, TeacherIdentity, Usage, Verdict
 from tests.runs import query, recipe, run
 
@@ -219,7 +219,9 @@ def test_a_calibration_counts_for_its_own_judge_and_a_bad_one_stops_the_run(tmp_
 
 def test_what_judges_are_told_is_pinned_to_the_grader_s_version() -> None:
     """Another text is another judge: change a template only together with `judge`'s version."""
-    digests = {name: judge_template(f"{name}@1").digest[:8] for name in ("system", "equivalence", "rubric", "scale", "pairwise")}
+    digests = {
+        name: task_template(f"judge/{name}@1").digest[:8] for name in ("system", "equivalence", "rubric", "scale", "pairwise")
+    }
     assert digests == {
         "system": "470a3cee",
         "equivalence": "68997db9",

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from gristmill.errors import InputError
@@ -311,13 +312,9 @@ def left_behind() -> list[int]:
 
     One of a test beside this, whose process was killed just now, is without a parent for the moment in which its walls end it.
     """
-    found = _orphans()
-    for _ in range(50):
-        if not found:
-            break
-        time.sleep(0.1)
-        found = _orphans()
-    return found
+    pids = set(_orphans())
+    _, alive = psutil.wait_procs([process for process in psutil.process_iter() if process.pid in pids], timeout=5)
+    return [process.pid for process in alive]
 
 
 def _orphans() -> list[int]:

@@ -6,6 +6,7 @@ The pass reads the ledger alone, so it can be repeated at no cost: after a crash
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from gristmill.engine.marking import Graded, Panel
     from gristmill.engine.planning import Plan
     from gristmill.engine.session import Door
-    from gristmill.records import Prompt, Record, Sample
+    from gristmill.records import Prompt, Record
     from gristmill.selection.rules import Choice
     from gristmill.store.outcomes import PromptRow
     from gristmill.store.rundir import RunFolder
 
 INSERT_DECISION = "INSERT INTO decisions VALUES(?,?,?,?)"
+SAMPLES_HELD = 32
+"""Samples that are not read again when they are looked at once more; those of one prompt, or nearly."""
 _KEPT_AS = {True: KEPT, False: ANNOTATED, None: ANNOTATED_UNGRADED}
 """By which rule a sample is kept; only a task that keeps all keeps what did not pass."""
 
@@ -72,6 +75,7 @@ class _Pass:
         recipe, traits = plan.recipe, plan.task.plugin.traits
         writers = () if traits["keeps_all"] else ("teacher", *traits["roles"])
         self._terms = [recipe.all_teachers()[recipe.teacher_for(role)].output_license for role in writers]
+        self._load = lru_cache(SAMPLES_HELD)(partial(load_sample, door.ledger))
         self._graders = "+".join(chosen.plugin.identity for chosen in plan.graders)
 
     def prompt(self, row: PromptRow, db: sqlite3.Connection, files: ExportFiles) -> None:
@@ -86,12 +90,16 @@ class _Pass:
         over = self.settler.selector.over
         choices = self.settler.selector.choose([self.settler.candidate(i.sample, self._load) for i in accepted], split)
         self._count(row, used, choices, db)
-        if self.plan.task.plugin.traits["counted"]:
-            self._count_kind(row, used, {choice.row for choice in choices if choice.kept})
+        counted = self.plan.task.plugin.traits["counted"]
         gradable = [item for item in used if item.outcome.passed is not None]
-        if over or not (gradable or accepted):
+        written = not over and (gradable or accepted)
+        if not (counted or written):
             return
         prompt = load_prompt(self.door.ledger, row.row)
+        if counted:
+            self._count_kind(prompt, used, {choice.row for choice in choices if choice.kept})
+        if not written:
+            return
         passed = sum(item.outcome.passed is True for item in accepted)
         pass_rate = passed / len(gradable) if gradable else None
         for choice in choices:
@@ -110,9 +118,6 @@ class _Pass:
                 license=licenses(prompt, self._terms),
             )
         )
-
-    def _load(self, row: int) -> Sample:
-        return load_sample(self.door.ledger, row)
 
     def _count(self, row: PromptRow, used: list[Graded], choices: list[Choice], db: sqlite3.Connection) -> None:
         wanted = {item.sample.row for item in used}
@@ -146,9 +151,8 @@ class _Pass:
             else:
                 self.selected.drop(choice.rule)
 
-    def _count_kind(self, row: PromptRow, used: list[Graded], kept: set[int]) -> None:
+    def _count_kind(self, prompt: Prompt, used: list[Graded], kept: set[int]) -> None:
         """Count complete samples as their kind wants, and mark which passages and quotations are in what is kept."""
-        prompt = load_prompt(self.door.ledger, row.row)
         text = prompt.messages[-1].content
         document, start, characters = (prompt.meta.get(key) for key in ("document", "start", "characters"))
         begin = start if isinstance(start, int) else 0

@@ -18,6 +18,7 @@ from gristmill.grading.judge import MOST_CHARACTERS, Question, quoted_messages
 from gristmill.grading.registry import Needs, grader
 from gristmill.grading.standalone import question_of
 from gristmill.messages import Frozen
+from gristmill.prose import words
 from gristmill.records import Sampling, Verdict
 
 if TYPE_CHECKING:
@@ -89,4 +90,4 @@ def same_answer(one: str, other: str, at_least: float) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", _ARTICLES.sub(" ", text.casefold()))
+    return words(_ARTICLES.sub(" ", text.casefold()))

@@ -16,6 +16,7 @@ from pydantic import Field
 from gristmill.grading.manner import phrases, plain_quotes
 from gristmill.grading.registry import Needs, grader
 from gristmill.messages import Frozen
+from gristmill.prose import words
 from gristmill.records import Verdict
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ def _said_wrong(message: Message, options: DialogueOptions) -> Fault | None:
         return None
     if leak := phrases("assistant_talk", r"\b{}").search(text):
         return Fault("role_leak", 0, leak.group())
-    words = len(text.split())
-    return Fault("long_user_turn", 0, f"{words} words") if words > options.user_words else None
+    size = len(text.split())
+    return Fault("long_user_turn", 0, f"{size} words") if size > options.user_words else None
 
 
 def _label(text: str) -> str | None:
@@ -125,12 +126,12 @@ def _repeated(spoken: Sequence[Message], options: DialogueOptions) -> Fault | No
     """Return a turn that says what the same side said before."""
     before: dict[str, list[frozenset[str]]] = {"user": [], "assistant": []}
     for number, message in enumerate(spoken, 1):
-        words = frozenset(re.findall(r"\w+", message.content.casefold()))
-        if len(words) >= options.same_words:
+        said = frozenset(words(message.content))
+        if len(said) >= options.same_words:
             for other in before[message.role]:
-                if len(words & other) >= options.same * len(words | other):
+                if len(said & other) >= options.same * len(said | other):
                     return Fault("repeated_turn", number, message.content)
-            before[message.role].append(words)
+            before[message.role].append(said)
     return None
 
 

@@ -9,7 +9,6 @@ that wanders off gives no verdict instead of a guessed one.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -20,7 +19,7 @@ from gristmill.grading.answers.extraction import AnswerFormat, extract
 from gristmill.grading.registry import grader
 from gristmill.grading.standalone import question_of
 from gristmill.messages import Frozen, Message, system, user
-from gristmill.recipe.templates import Template, judge_template
+from gristmill.recipe.templates import Template, fence_for, task_template
 from gristmill.records import Sampling, Verdict
 from gristmill.stats.judging import Preference, verdict_of
 
@@ -188,7 +187,7 @@ def messages_for(shown: Question, options: JudgeOptions, *, swapped: bool = Fals
 def quoted_messages(template: str, shown: Question, **values: JsonValue) -> tuple[Message, ...]:
     """Return what a template asks, with what is shown between fences that it cannot contain."""
     parts = (shown.question, shown.reference or "", shown.answer)
-    fence = f"=== DATA {hashlib.sha256(chr(0).join(parts).encode('utf-8', 'surrogatepass')).hexdigest()[:16]} ==="
+    fence = fence_for("\0".join(parts), "DATA")
     text = _template(template).fill(
         "", fence=fence, question=shown.question, reference=shown.reference, answer=shown.answer, **values
     )
@@ -197,7 +196,7 @@ def quoted_messages(template: str, shown: Question, **values: JsonValue) -> tupl
 
 @cache
 def _template(style: str) -> Template:
-    return judge_template(f"{style}@1")
+    return task_template(f"judge/{style}@1")
 
 
 PROBES = (

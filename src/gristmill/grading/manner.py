@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from gristmill.grading.registry import grader
 from gristmill.messages import Frozen
+from gristmill.prose import words
 from gristmill.records import Verdict
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def grade_length_ratio(prompt: Prompt, sample: Sample, options: LengthRatioOptio
     """Want a rewriting to be about as long as its source, the prompt's last message, in words."""
     if sample.answer is None:
         return Verdict(passed=None, reason="no_text")
-    source, size = len(_words(prompt.messages[-1].content)), len(_words(sample.answer))
+    source, size = len(words(prompt.messages[-1].content)), len(words(sample.answer))
     if not source:
         return Verdict(passed=None, reason="too_little_text")
     ratio = size / source
@@ -193,25 +194,21 @@ def grade_copying(prompt: Prompt, sample: Sample, options: CopyingOptions) -> Ve
     given = prompt.reference if options.source == "reference" else "\n".join(message.content for message in prompt.messages)
     if given is None:
         return Verdict(passed=None, reason="no_reference")
-    share = copied_share(_words(sample.answer), _words(given), options.n)
+    share = copied_share(words(sample.answer), words(given), options.n)
     if share is None:
         return Verdict(passed=None, reason="too_little_text")
     reason = "copied" if share > options.max_share else "nothing_kept" if share < options.min_share else "own_words"
     return Verdict(passed=reason == "own_words", reason=reason, score=1 - share, evidence={"share": round(share, 4)})
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
-
-
-def copied_share(words: Sequence[str], source: Sequence[str], n: int) -> float | None:
+def copied_share(answer: Sequence[str], source: Sequence[str], n: int) -> float | None:
     """Return the share of words inside runs of `n` that the source has too, or None for fewer than `n` words."""
-    if len(words) < n:
+    if len(answer) < n:
         return None
     known = {hash(tuple(source[at : at + n])) for at in range(len(source) - n + 1)}
     covered, end = 0, 0
-    for at in range(len(words) - n + 1):
-        if hash(tuple(words[at : at + n])) in known:
+    for at in range(len(answer) - n + 1):
+        if hash(tuple(answer[at : at + n])) in known:
             covered += at + n - max(at, end)
             end = at + n
-    return covered / len(words)
+    return covered / len(answer)

@@ -7,7 +7,6 @@ made before in the same run is compared by `select.dedup.near`, since only selec
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -16,6 +15,7 @@ from gristmill.grading.registry import Needs, grader
 from gristmill.grading.standalone import question_of
 from gristmill.messages import Frozen
 from gristmill.plain import as_list
+from gristmill.prose import words
 from gristmill.records import Verdict
 
 if TYPE_CHECKING:
@@ -46,16 +46,12 @@ def grade_novel(prompt: Prompt, sample: Sample, options: NovelOptions) -> Verdic
     seeds = [str(seed) for seed in as_list(prompt.meta.get("seeds") or sample.meta.get("seeds")) or []]
     if instruction is None or not seeds:
         return Verdict(passed=None, reason="no_seeds" if instruction else "no_question")
-    words = _words(instruction)
-    score, nearest = max((rouge_l(words, _words(seed)), seed) for seed in seeds)
+    new = words(instruction)[:MOST_WORDS]
+    score, nearest = max((rouge_l(new, words(seed)[:MOST_WORDS]), seed) for seed in seeds)
     evidence: dict[str, JsonValue] = {"rouge_l": round(score, 4), "seed": nearest[:200]}
     return Verdict(
         passed=score < options.most, reason="novel" if score < options.most else "like_seed", score=1 - score, evidence=evidence
     )
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())[:MOST_WORDS]
 
 
 def rouge_l(one: Sequence[str], other: Sequence[str]) -> float:

@@ -72,15 +72,14 @@ class Template:
             ) from None
 
 
-def judge_template(name: str) -> Template:
-    """Return what a judge is told, by name and version, such as `equivalence@1`."""
-    text = (resources.files("gristmill.assets") / "templates" / "judge" / f"{name}.jinja").read_text("utf-8")
-    return Template(f"judge/{name}", text)
-
-
 def task_template(name: str) -> Template:
-    """Return what a kind of data asks with, by name and version, such as `qa/ask@1`."""
+    """Return what a kind of data or a judge asks with, by name and version, such as `qa/ask@1` or `judge/equivalence@1`."""
     return Template(name, (resources.files("gristmill.assets") / "templates" / f"{name}.jinja").read_text("utf-8"))
+
+
+def fence_for(text: str, word: str = "TEXT") -> str:
+    """Return the line that stands before and after hostile text: a hash of it, so that the text cannot hold it."""
+    return f"=== {word} {hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]} ==="
 
 
 def unversioned(name: str) -> str:

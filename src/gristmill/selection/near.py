@@ -10,10 +10,11 @@ questions, not for documents.
 from __future__ import annotations
 
 import math
-import re
 import zlib
 from itertools import pairwise
 from typing import NamedTuple
+
+from gristmill.prose import words
 
 MOST_WORDS = 400
 """Words of a text that are compared."""
@@ -29,9 +30,9 @@ class Shape(NamedTuple):
 
 def shape_of(text: str) -> Shape:
     """Return the words and pairs of words of a text."""
-    words = re.findall(r"\w+", text.casefold())[:MOST_WORDS]
-    pairs = {f"{one} {other}" for one, other in pairwise(words)}
-    ranked = sorted({*words, *pairs}, key=lambda token: (-len(token), token))
+    said = words(text)[:MOST_WORDS]
+    pairs = {f"{one} {other}" for one, other in pairwise(said)}
+    ranked = sorted({*said, *pairs}, key=lambda token: (-len(token), token))
     hashes = tuple(dict.fromkeys(zlib.crc32(token.encode()) for token in ranked))
     return Shape(frozenset(hashes), hashes)
 

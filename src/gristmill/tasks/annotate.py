@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from gristmill.ids import content_id
 from gristmill.messages import Frozen, Message, user
 from gristmill.plain import as_list, as_text
+from gristmill.recipe.templates import fence_for
 from gristmill.tasks.asking import ask, labelled
 from gristmill.tasks.building import made, total_cost, total_usage
-from gristmill.tasks.fencing import fence_for
 from gristmill.tasks.registry import task
+from gristmill.tasks.spread import variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,9 +53,7 @@ def spread(rows: Iterator[SourceRow], options: AnnotateOptions, seed: int) -> It
         if row.prompt is None:
             yield row
             continue
-        messages = [message.canonical() for message in row.prompt.messages]
-        identity = content_id("prompt", [messages, "annotate", row.prompt.meta.get(options.output)])
-        yield row._replace(prompt=row.prompt.model_copy(update={"id": identity}))
+        yield variant(row, row.prompt, "annotate", row.prompt.meta.get(options.output))
 
 
 @task(

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from gristmill.ids import canonical_json, content_id, seed_for
+from gristmill.ids import canonical_json, seed_for
 from gristmill.messages import Frozen, Message, system, user
+from gristmill.recipe.templates import fence_for
 from gristmill.tasks.building import made, unreadable
-from gristmill.tasks.fencing import fence_for
-from gristmill.tasks.quota import Quota
+from gristmill.tasks.quota import Quota, Shares
 from gristmill.tasks.registry import task
+from gristmill.tasks.spread import variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ End = Literal["goal", "stuck", "turns"]
 class ConversationOptions(Frozen):
     """Who talks about what, and for how long."""
 
-    goals: dict[str, Annotated[float, Field(ge=0)]] = Field(default={"get help with something that such a person needs": 1.0})
+    goals: Shares = Field(default={"get help with something that such a person needs": 1.0})
     """What users want, with shares. A row's own `goal`, carried along by `meta: [goal]`, goes before."""
     per_persona: Annotated[int, Field(ge=1)] = 1
     """Conversations of each row; the row's text is the persona."""
@@ -56,8 +57,6 @@ class ConversationOptions(Frozen):
     def _ascending(self) -> Self:
         if self.turns[0] > self.turns[1]:
             raise ValueError(f"`turns` is [{self.turns[0]}, {self.turns[1]}]: the fewest turns come first")
-        if not any(self.goals.values()):
-            raise ValueError("shares must not all be 0")
         return self
 
 
@@ -71,9 +70,7 @@ def spread(rows: Iterator[SourceRow], options: ConversationOptions, seed: int) -
         for number in range(1, options.per_persona + 1):
             own = row.prompt.meta.get("goal")
             goal = own if isinstance(own, str) and own.strip() else quota.next()
-            content = [[message.canonical() for message in row.prompt.messages], "conversation", goal, number]
-            meta = {**row.prompt.meta, "goal": goal, "number": number}
-            yield row._replace(prompt=row.prompt.model_copy(update={"id": content_id("prompt", content), "meta": meta}))
+            yield variant(row, row.prompt, "conversation", goal, number, goal=goal, number=number)
 
 
 class _Talk:

@@ -19,11 +19,11 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from gristmill.ids import content_id, seed_for
 from gristmill.messages import Frozen, Message, user
 from gristmill.plain import as_list, as_object
+from gristmill.recipe.templates import fence_for
 from gristmill.tasks.asking import ask, labelled
 from gristmill.tasks.building import made, unreadable
 from gristmill.tasks.constraints import KINDS
-from gristmill.tasks.fencing import fence_for
-from gristmill.tasks.quota import Quota
+from gristmill.tasks.quota import Quota, Share, Shares
 from gristmill.tasks.registry import task
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ OPERATIONS = {
 }
 MOST_SEEDS = 100_000
 """Seeds that are held at one time; of more, the first are drawn from."""
-Shares = dict[str, Annotated[float, Field(ge=0)]]
 
 
 class InstructOptions(Frozen):
@@ -49,7 +48,7 @@ class InstructOptions(Frozen):
 
     count: Annotated[int, Field(ge=1)] = 100
     """Instructions asked for; `backtranslate` makes at most one of each text."""
-    ways: dict[Way, Annotated[float, Field(ge=0)]] = Field(default={"imitate": 0.5, "evolve": 0.5})
+    ways: dict[Way, Share] = Field(default={"imitate": 0.5, "evolve": 0.5})
     """Shares of `imitate`, `evolve`, `attributes` and `backtranslate`."""
     operations: Shares = Field(default={"deeper": 1.0, "broader": 1.0, "constrained": 1.0, "concrete": 1.0})
     """How seeds evolve, with shares."""
@@ -57,7 +56,7 @@ class InstructOptions(Frozen):
     """Seeds that are shown where more than one is."""
     attributes: dict[str, Shares] = Field(default_factory=dict)
     """For `attributes`: each with its values and their shares, such as `topic: {law: 1, cooking: 2}`; a persona is one."""
-    constraints: Shares = Field(default_factory=dict)
+    constraints: dict[str, Share] = Field(default_factory=dict)
     """Shares of checkable constraints behind instructions: `at_most`, `at_least`, `bullets`, `paragraphs`, `sentences`, `json`,
     `keyword`, `forbidden`, `language`; `none` leaves an instruction as it is."""
     tries: Annotated[int, Field(ge=1, le=5)] = 2
@@ -65,19 +64,12 @@ class InstructOptions(Frozen):
 
     @field_validator("constraints")
     @classmethod
-    def _known(cls, shares: Shares) -> Shares:
+    def _known(cls, shares: dict[str, float]) -> dict[str, float]:
         for name in shares:
             if name not in KINDS and name != "none":
                 raise ValueError(f"there is no constraint `{name}`: write {', '.join([*KINDS, 'none'])}")
         if shares.get("language") and find_spec("py3langid") is None:
             raise ValueError('the constraint `language` needs an extra to check it: run `pip install "gristmill[language]"`')
-        return shares
-
-    @field_validator("operations")
-    @classmethod
-    def _operations(cls, shares: Shares) -> Shares:
-        if not any(shares.values()):
-            raise ValueError("shares must not all be 0")
         return shares
 
     @model_validator(mode="after")
@@ -86,9 +78,6 @@ class InstructOptions(Frozen):
             raise ValueError("shares must not all be 0")
         if self.ways.get("attributes") and not self.attributes:
             raise ValueError("`ways` has `attributes`, so name some: `attributes: {topic: {law: 1, cooking: 2}}`")
-        for name, values in self.attributes.items():
-            if not any(values.values()):
-                raise ValueError(f"the shares of `{name}` must not all be 0")
         return self
 
 

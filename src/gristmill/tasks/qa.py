@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from gristmill.ids import content_id, seed_for
+from gristmill.ids import seed_for
 from gristmill.messages import Frozen, Message, user
 from gristmill.ports import SourceRow
+from gristmill.recipe.templates import fence_for
 from gristmill.tasks.asking import ask, labelled
 from gristmill.tasks.building import made, unreadable
-from gristmill.tasks.fencing import fence_for
-from gristmill.tasks.quota import Quota
+from gristmill.tasks.quota import Quota, Shares
 from gristmill.tasks.registry import task
+from gristmill.tasks.spread import variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,6 @@ DIFFICULTIES = {
     "hard": "the answer needs several places of the passage together",
 }
 LABELS = ("question", "answer", "evidence")
-Shares = dict[str, Annotated[float, Field(ge=0)]]
 
 
 class QaOptions(Frozen):
@@ -64,13 +64,6 @@ class QaOptions(Frozen):
     """Whether what is trained on shows the passage before the question."""
     tries: Annotated[int, Field(ge=1, le=5)] = 2
     """How often a reply that cannot be read is asked for, in the same conversation."""
-
-    @field_validator("types", "difficulty")
-    @classmethod
-    def _some(cls, shares: Shares) -> Shares:
-        if not any(shares.values()):
-            raise ValueError("shares must not all be 0")
-        return shares
 
     @field_validator("difficulty")
     @classmethod
@@ -124,11 +117,8 @@ def _counts(passages: list[SourceRow], options: QaOptions) -> list[int]:
 
 
 def _question(row: SourceRow, kind: str, difficulty: str, number: int) -> SourceRow:
-    prompt = row.prompt
-    assert prompt is not None
-    asked = {"type": kind, "difficulty": difficulty, "number": number}
-    identity = content_id("prompt", [[message.canonical() for message in prompt.messages], "qa", *asked.values()])
-    return row._replace(prompt=prompt.model_copy(update={"id": identity, "meta": {**prompt.meta, **asked}}))
+    assert row.prompt is not None
+    return variant(row, row.prompt, "qa", kind, difficulty, number, type=kind, difficulty=difficulty, number=number)
 
 
 def passage_of(prompt: Prompt) -> str:

@@ -6,11 +6,30 @@ diffusion); a seed decides ties, or else the same kind would always come first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
+
+Share = Annotated[float, Field(ge=0)]
+
+
+def some(shares: dict[str, float]) -> dict[str, float]:
+    """Return shares of which one at least is not 0.
+
+    Raises:
+        ValueError: where all are.
+    """
+    if not any(shares.values()):
+        raise ValueError("shares must not all be 0")
+    return shares
+
+
+Shares = Annotated[dict[str, Share], AfterValidator(some)]
+"""Names with their shares, which need not add up to 1."""
 
 
 class Quota:

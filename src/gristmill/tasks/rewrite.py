@@ -12,14 +12,16 @@ import random
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from gristmill.ids import content_id, seed_for
+from gristmill.ids import seed_for
 from gristmill.messages import Frozen, Message, user
+from gristmill.prose import CHARACTERS_PER_TOKEN, cut_at
+from gristmill.recipe.templates import fence_for
 from gristmill.tasks.building import made, unreadable
-from gristmill.tasks.fencing import fence_for
-from gristmill.tasks.quota import Quota
+from gristmill.tasks.quota import Quota, Shares
 from gristmill.tasks.registry import task
+from gristmill.tasks.spread import variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +39,6 @@ STYLES = {
 }
 """What the styles that have a name ask for. `language:CODE` translates; any other text is its own description."""
 LANGUAGE = re.compile(r"language:([A-Za-z][A-Za-z -]{1,40})")
-CHARACTERS_PER_TOKEN = 4
-"""A rough mean over English text; no tokenizer is asked."""
 TAIL_CHARACTERS = 400
 """How much of what was written is shown to the next section."""
 
@@ -46,20 +46,13 @@ TAIL_CHARACTERS = 400
 class RewriteOptions(Frozen):
     """Which rewritings are made."""
 
-    styles: dict[str, Annotated[float, Field(ge=0)]] = Field(default={"clear": 1.0})
+    styles: Shares = Field(default={"clear": 1.0})
     """Shares of the styles: `clear`, `textbook`, `dialogue`, `qa_list`, `simpler`, `shorter`, `language:German`, or in your
     words."""
     per_document: Annotated[int, Field(ge=1)] | Literal["all"] = 1
     """Rewritings of each document, in different styles; `all` makes one in each style."""
     section_tokens: Annotated[int, Field(ge=100)] = 1500
     """A longer document is rewritten in sections of about so many tokens."""
-
-    @field_validator("styles")
-    @classmethod
-    def _some(cls, styles: dict[str, float]) -> dict[str, float]:
-        if not any(styles.values()):
-            raise ValueError("shares must not all be 0")
-        return styles
 
 
 def spread(rows: Iterator[SourceRow], options: RewriteOptions, seed: int) -> Iterator[SourceRow]:
@@ -76,12 +69,7 @@ def spread(rows: Iterator[SourceRow], options: RewriteOptions, seed: int) -> Ite
             chosen = list(dict.fromkeys(quota.next() for _ in range(min(options.per_document, len(names)))))
             chosen += [name for name in names if name not in chosen][: min(options.per_document, len(names)) - len(chosen)]
         for style in chosen:
-            yield row._replace(prompt=_styled(row.prompt, style))
-
-
-def _styled(prompt: Prompt, style: str) -> Prompt:
-    identity = content_id("prompt", [[message.canonical() for message in prompt.messages], "rewrite", style])
-    return prompt.model_copy(update={"id": identity, "meta": {**prompt.meta, "style": style}})
+            yield variant(row, row.prompt, "rewrite", style, style=style)
 
 
 @task("rewrite", version=1, options=RewriteOptions, templates=("rewrite/section@1",), spread=spread, counted=("style",))
@@ -129,19 +117,8 @@ def sections(text: str, most: int) -> list[str]:
     parts: list[str] = []
     at = 0
     while at < len(text):
-        end = at + _cut(text[at : at + most + 1], most)
+        end = at + cut_at(text[at : at + most + 1], most, _BREAKS, most // 4)
         if part := text[at:end].strip():
             parts.append(part)
         at = end
     return parts or [""]
-
-
-def _cut(text: str, most: int) -> int:
-    """Return after how many characters a text is cut: all of it where it is short enough."""
-    if len(text) <= most:
-        return len(text)
-    for pattern in _BREAKS:
-        places = [match.end() for match in re.finditer(pattern, text) if most // 4 < match.end() <= most]
-        if places:
-            return places[-1]
-    return most

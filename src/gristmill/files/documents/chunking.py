@@ -11,13 +11,13 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from gristmill.prose import CHARACTERS_PER_TOKEN, cut_at
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gristmill.files.documents.document import Document
 
-CHARACTERS_PER_TOKEN = 4
-"""A rough mean over English text; other scripts have fewer."""
 _BORDERS = (r"\n[ \t]*\n\s*", r"\n", r"(?<=[.!?。！？])\s+", r"\s+")
 """Where a text may be cut, best first."""
 
@@ -57,13 +57,7 @@ def _length(text: str, most: int, headings: list[int]) -> int:
     near = [place for place in headings if most // 3 < place <= most]
     if near and len(text) > most:
         return near[-1]
-    if len(text) <= most:
-        return len(text)
-    for border in _BORDERS:
-        places = [match.end() for match in re.finditer(border, text) if most // 3 < match.end() <= most]
-        if places:
-            return places[-1]
-    return most
+    return cut_at(text, most, _BORDERS, most // 3)
 
 
 def _begin(text: str, at: int, overlap: int) -> int:
