@@ -11,6 +11,7 @@ from gristmill.recipe.document import parse_document
 from gristmill.stats.funnel import Stage
 
 FACTS = CardFacts(
+    trained_on={"model": 100},
     name="small",
     exported=3,
     rows={"messages": {"train": 2, "test": 1}, "parquet": {"train": 2}},

@@ -10,9 +10,11 @@ from tests.runs import query, run
 from tests.shared_data import recorded
 from tests.tasks.kinds import asked, grades, kind_recipe, made, samples
 
+from gristmill import api
 from gristmill.errors import InputError, RecipeError
 from gristmill.messages import Message
 from gristmill.records import Reply, Request, TeacherIdentity, Usage
+from gristmill.report.making import make_report
 from gristmill.stats.judging import kappa
 
 if TYPE_CHECKING:
@@ -57,6 +59,11 @@ def test_every_row_is_kept_with_every_grade_and_nobody_is_asked(tmp_path: Path) 
         "What is 6 + 6?": [True, True],
     }
     assert {(row["origin"], row["depth"], row["generator"]) for row in by_question.values()} == {("human", 0, "unknown")}
+    composition = make_report(api.run_folder("test", tmp_path / "run")).composition
+    assert (composition.human_trained_share, composition.human_prompt_share) == (1.0, 1.0)
+    card = (tmp_path / "run/export/README.md").read_text()
+    assert "Characters of answers by who wrote them: human " in card
+    assert "written by a model" not in card
     assert {tuple(row["license"]) for row in by_question.values()} == {("CC0-1.0",)}
     rules = query(f"SELECT rule, count(*) FROM '{tmp_path}/run/tables/decisions.parquet' GROUP BY 1 ORDER BY 1")
     assert rules == [("annotated", 2), ("failed", 1), ("kept", 2)]

@@ -54,6 +54,8 @@ class Finish(NamedTuple):
     rows: dict[str, dict[str, int]]
     """Rows of each format by split."""
     statuses: dict[str, int]
+    trained_on: dict[str, int]
+    """Characters of the answers in what is kept, by who wrote them."""
     kind: dict[str, Any]
     """What the kind of data wants to know of itself; empty where it wants nothing."""
 
@@ -69,6 +71,7 @@ class _Pass:
         self.asked, self.sampled, self.graded, self.selected = Tally(), Tally(), Tally(), Tally()
         self.entered_grading = self.entered_selection = 0
         self.statuses: dict[str, int] = {}
+        self.trained_on: dict[str, int] = {}
         self.kind = KindTally(plan.task.plugin.traits["counted"])
         names = door.ledger.dims("model")
         self._models = {row: content["model"] for row, content in names.items()}
@@ -104,7 +107,10 @@ class _Pass:
         pass_rate = passed / len(gradable) if gradable else None
         for choice in choices:
             if choice.kept:
-                files.write(self._record(prompt, choice.row, split, pass_rate))
+                record = self._record(prompt, choice.row, split, pass_rate)
+                answers = sum(len(message.content) for message in record.messages if message.role == "assistant")
+                self.trained_on[record.origin] = self.trained_on.get(record.origin, 0) + answers
+                files.write(record)
         if not gradable:
             return
         files.write_prompt(
@@ -227,6 +233,7 @@ def finish(plan: Plan, door: Door, panel: Panel, folder: RunFolder | None) -> Fi
         train_rows=work.settler.selector.train_rows,
         rows=rows,
         statuses=dict(sorted(work.statuses.items())),
+        trained_on=dict(sorted(work.trained_on.items())),
         kind=work.kind.figures(),
     )
 

@@ -105,6 +105,7 @@ def summarise(
         "acceptance": _acceptance(ledger).plain(),
         "models": {model: found.plain() for model, found in _models(ledger).items()},
         "funnel": [stage.plain() for stage in finished.stages],
+        "trained_on": finished.trained_on,
         "kind": finished.kind,
         "graders": [marker.words for marker in work.panel.markers],
         "own": dict(plan.own),
@@ -270,6 +271,7 @@ def _facts(plan: Plan, summary: Summary, finished: Finish, door: Door) -> CardFa
     teacher = recipe.all_teachers()[recipe.teacher_for("teacher")]
     tokens, cost = content["tokens"], content["cost_usd"]
     return CardFacts(
+        trained_on=finished.trained_on,
         name=recipe.name,
         exported=finished.exported,
         rows=finished.rows,

@@ -47,6 +47,8 @@ class CardFacts(NamedTuple):
     sources: Sequence[str]
     origins: Mapping[str, int]
     """Planned prompts by who wrote them."""
+    trained_on: Mapping[str, int]
+    """Characters of the answers in the rows, by who wrote them."""
     task: str
     template: str
     graders: Sequence[str]
@@ -82,7 +84,12 @@ def write_card(facts: CardFacts) -> str:
     licenses = [*facts.prompt_licenses, facts.teacher_license]
     loaded, apart = _configs(facts)
     return environment.from_string(_CARD).render(
-        facts=facts, loaded=loaded, apart=apart, size=size_category(facts.exported), license=hub_license(licenses)
+        facts=facts,
+        loaded=loaded,
+        apart=apart,
+        size=size_category(facts.exported),
+        license=hub_license(licenses),
+        others=any(origin != "model" for origin in facts.trained_on),
     )
 
 
@@ -134,7 +141,11 @@ configs:
 
 # {{ facts.name | cell }}
 
+{% if others %}
+The prompts come from the sources below; who wrote the answers is said there too.
+{% else %}
 Synthetic data: the prompts come from the sources below, the answers were written by a model and kept if they passed the graders.
+{% endif %}
 {% if facts.status != "complete" %}
 
 This export is **partial**: the run is `{{ facts.status }}`.
@@ -177,7 +188,10 @@ The license of at least one input is **unknown**, so this card names none for th
 | {{ origin }} | {{ count }} |
 {% endfor %}
 
-All answers were written by a model (origin `model`). Which model, from which prompt, graded how: columns `generator`,
+{% if others %}
+Characters of answers by who wrote them: {{ facts.trained_on | reasons }}. {% else %}
+All answers were written by a model (origin `model`). {% endif %}
+Which model, from which prompt, graded how: columns `generator`,
 `prompt_id`, `sample_id` of every row join it to the run's tables.
 
 ## What was kept, and why the rest was not

@@ -75,7 +75,7 @@ def make_report(folder: RunFolder) -> Report:
             by_index=numbers.by_index(ask),
             kind=_kind(summary, near=recipe.select.dedup.near is not None),
             lengths=numbers.lengths(ask),
-            composition=numbers.composition(ask),
+            composition=numbers.composition(ask, summary.get("trained_on") or {}),
             spend=spent,
             prices=table_version(),
             estimate=_estimate(read_pilot(folder), spent),

@@ -126,11 +126,11 @@ class Composition(Frozen):
 
     origins: tuple[Origin, ...]
     answer_characters: int
-    """Characters of answers in the exported rows, every one written by a model."""
+    """Characters of answers in the exported rows."""
     human_prompt_share: float | None
     """Share of the exported rows whose prompt people wrote."""
     human_trained_share: float | None
-    """Share of the text that loss applies to that people wrote: 0 as long as every answer is a model's."""
+    """Share of the text that loss applies to that people wrote: 0 where every answer is a model's."""
 
 
 class CostParts(Frozen):

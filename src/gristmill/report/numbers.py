@@ -205,8 +205,8 @@ def _nice_width(span: int) -> int:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= least)
 
 
-def composition(ask: Ask) -> Composition:
-    """Return who wrote the prompts and the answers of the kept rows."""
+def composition(ask: Ask, trained_on: Mapping[str, int]) -> Composition:
+    """Return who wrote the prompts and the answers of the kept rows; the answers' characters are given by who wrote them."""
     origins = tuple(
         Origin(source=source, origin=origin, license=terms, prompts=prompts, asked=asked, rows=rows, characters=characters)
         for source, origin, terms, prompts, asked, rows, characters in ask(
@@ -223,7 +223,7 @@ def composition(ask: Ask) -> Composition:
         origins=origins,
         answer_characters=answers,
         human_prompt_share=human / rows if rows else None,
-        human_trained_share=0.0 if rows else None,
+        human_trained_share=trained_on.get("human", 0) / max(sum(trained_on.values()), 1) if rows else None,
     )
 
 
