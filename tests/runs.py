@@ -72,10 +72,10 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def query(sql: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a query over files."""
+def query(sql: str, *values: object) -> list[tuple[Any, ...]]:
+    """Return the rows of a query over files, on a connection of its own: the shared one keeps what a test left unread."""
     with duckdb.connect() as connection:
-        return connection.execute(sql).fetchall()
+        return connection.execute(sql, list(values)).fetchall()
 
 
 def columns(path: Path) -> list[str]:

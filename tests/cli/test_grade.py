@@ -8,11 +8,11 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from gristmill.studies.grading import Fields, choose, grade_file
 from tests.cli.commands import gristmill
+from tests.runs import query
 
 ROWS: list[dict[str, Any]] = [
     {"id": 1, "question": "3 + 4?", "gold": "7", "outputs": ["#### 7", "#### 8", None, "seven, I think"]},
@@ -56,7 +56,7 @@ def test_every_output_gets_its_grade_in_order(file: Path) -> None:
 def test_other_files_and_graders(tmp_path: Path) -> None:
     """Parquet and packed files, one text instead of a list, options by name, another place for the result."""
     path = tmp_path / "rows.parquet"
-    duckdb.sql(f"COPY (SELECT 'a b c' AS output UNION ALL SELECT 'a') TO '{path}' (FORMAT parquet)")
+    query(f"COPY (SELECT 'a b c' AS output UNION ALL SELECT 'a') TO '{path}' (FORMAT parquet)")
     packed = tmp_path / "rows.jsonl.gz"
     packed.write_bytes(gzip.compress(b'{"output": "a b c"}\n{"output": "a"}\n'))
     for file in (path, packed):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
+from tests.runs import query
 
 from gristmill.exporting import formats
 from gristmill.exporting.files import ExportFiles
@@ -89,7 +89,7 @@ def test_every_format_can_be_written_with_its_declared_types(name: str, tmp_path
     if path.suffix == ".jsonl":
         assert json.loads(path.read_text(encoding="utf-8")) == row_of(name)
         return
-    found = duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    found = query("DESCRIBE SELECT * FROM read_parquet(?)", str(path))
     assert [(column, kind.replace('"', "")) for column, kind, *_ in found] == list(plugin.traits["columns"].items())
 
 
@@ -99,8 +99,7 @@ def test_parquet_rewrites_nothing(tmp_path: Path) -> None:
     files.write(RECORD)
     files.commit()
     path = str(tmp_path / "parquet" / "train.parquet")
-    found = duckdb.execute("SELECT id, reference, messages, meta FROM read_parquet(?)", [path]).fetchone()
-    assert found is not None
+    (found,) = query("SELECT id, reference, messages, meta FROM read_parquet(?)", path)
     assert found[:2] == ("007", "1e3")
     assert [message["content"] for message in found[2]] == [message.content for message in MESSAGES]
     assert json.loads(found[2][2]["tool_calls"])[0]["arguments"] == CALL.arguments

@@ -6,11 +6,11 @@ import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.runs import query
 
 from gristmill.errors import SourceError
 from gristmill.files import reading
@@ -127,7 +127,7 @@ def test_whole_numbers_are_never_too_large_to_store(tmp_path: Path) -> None:
     for name in ("f.json", "f.jsonl"):
         assert read(write(tmp_path / name, text)) == [(1, {"a": 123456789012345678901234567890.0})]
     path = tmp_path / "f.parquet"
-    duckdb.execute(f"COPY (SELECT 123456789012345678901234567890::DECIMAL(38,0) AS a) TO '{path}' (FORMAT PARQUET)")
+    query(f"COPY (SELECT 123456789012345678901234567890::DECIMAL(38,0) AS a) TO '{path}' (FORMAT PARQUET)")
     assert read(path) == [(1, {"a": "123456789012345678901234567890"})]
 
 
@@ -185,7 +185,7 @@ def test_a_quote_that_is_never_closed_ends_the_file_as_a_bad_row(tmp_path: Path)
 
 def test_parquet_values_become_plain_ones(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
-    duckdb.execute(
+    query(
         "COPY (SELECT 'x' AS t, 1::BIGINT AS n, 'nan'::DOUBLE AS f, DATE '2026-01-02' AS d, 1.50::DECIMAL(4,2) AS c, "
         "[1, NULL] AS l, {'k': ['v']} AS s, NULL AS e, 'ab'::BLOB AS b, true AS y) TO '" + str(path) + "' (FORMAT PARQUET)"
     )
@@ -198,7 +198,7 @@ def test_parquet_values_become_plain_ones(tmp_path: Path) -> None:
 
 def test_more_parquet_rows_than_one_batch(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
-    duckdb.execute(f"COPY (SELECT range AS n FROM range(2500)) TO '{path}' (FORMAT PARQUET)")
+    query(f"COPY (SELECT range AS n FROM range(2500)) TO '{path}' (FORMAT PARQUET)")
     assert [row["n"] for _, row in read(path)] == list(range(2500))
 
 

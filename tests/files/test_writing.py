@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.runs import query
 
 from gristmill.files.reading import read_rows
 from gristmill.files.writing import RowSink, replacing, replacing_folder, write_json, write_jsonl, write_parquet, write_text
@@ -63,7 +64,7 @@ def test_rows_come_back_as_they_went_in(
 
 def test_an_empty_parquet_file_has_its_columns_and_types(tmp_path: Path) -> None:
     assert write_parquet(tmp_path / "f.parquet", COLUMNS, []) == 0
-    found = duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(tmp_path / "f.parquet")]).fetchall()
+    found = query("DESCRIBE SELECT * FROM read_parquet(?)", str(tmp_path / "f.parquet"))
     assert {name: kind.replace('"', "") for name, kind, *_ in found} == COLUMNS
 
 
