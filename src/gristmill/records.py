@@ -88,22 +88,25 @@ def _plain(noun: Any, *, brief: bool) -> dict[str, Any]:
     return noun.model_dump(exclude_none=brief)
 
 
-class Request(Frozen):
-    """One canonical call: exactly what identifies it, and nothing of how it is carried."""
+class Request(NamedTuple):
+    """One canonical call: exactly what identifies it, and nothing of how it is carried.
+
+    A tuple, because one is made for every call out of nouns that are checked already.
+    """
 
     id: str
     role: str
     """Which role of the recipe asks (`teacher`, `judge`, …)."""
     identity: TeacherIdentity
     messages: tuple[Message, ...]
-    tools: tuple[dict[str, JsonValue], ...] = ()
-    response_format: dict[str, JsonValue] | None = None
     sampling: Sampling
     seed: int
     prompt_id: str
     sample_index: int
     step: str
     occurrence: int
+    tools: tuple[dict[str, JsonValue], ...] = ()
+    response_format: dict[str, JsonValue] | None = None
 
 
 class Allowance(NamedTuple):

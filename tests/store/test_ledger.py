@@ -52,6 +52,13 @@ def test_packed_ids_come_back(rows: list[int]) -> None:
     assert unpack_ids(pack_ids(rows)) == rows
 
 
+def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 26, 0))
+    with pytest.raises(LedgerError, match=r"needs 3\.33\.0"):
+        Ledger(tmp_path / "l.sqlite")
+    assert not (tmp_path / "l.sqlite").exists()
+
+
 def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
     """One clear line, and the file is left as it was."""
     path = tmp_path / "l.sqlite"

@@ -27,6 +27,7 @@ from gristmill.files.querying import querying
 from gristmill.files.writing import write_parquet
 from gristmill.ports import TeacherFault
 from gristmill.sandbox.opening import remedy, tried
+from gristmill.store.ledger import OLDEST_SQLITE
 from gristmill.store.place import NETWORK_DISKS, disk_kind, reserve_bytes, writable
 from gristmill.teachers.addresses import BUILTIN, PROVIDERS, shipped_models
 
@@ -196,6 +197,10 @@ def _exists(path: Path) -> bool:
 def _ledger(place: Path) -> Check:
     """Try a ledger's journal: two connections to one file, one writes and the other reads it."""
     name = f"SQLite {sqlite3.sqlite_version}"
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        return Check(
+            "ledger", "problem", f"{name} is too old", "Use a Python with a newer SQLite: python.org's, uv's or conda's."
+        )
     try:
         with tempfile.TemporaryDirectory(prefix=".gristmill-doctor-", dir=place) as folder:
             path = Path(folder) / "ledger.sqlite"

@@ -171,6 +171,8 @@ class Panel:
             return Verdict(passed=None, reason="diverged", evidence={"detail": change.difference[:500]})
 
     async def _asked(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
+        if not marker.plugin.traits["asks"]:
+            return await verdict_of(marker.plugin, marker.options, prompt, sample, None)
         session = SampleSession(self._door, prompt, place.prompt, sample.index, grading=marker.step)
         verdict = await verdict_of(marker.plugin, marker.options, prompt, sample, session)
         self.cost_usd = None if self.cost_usd is None or session.cost_usd is None else self.cost_usd + session.cost_usd
@@ -190,9 +192,11 @@ class Panel:
 
 
 async def verdict_of(
-    plugin: Plugin[GraderFunction], options: Frozen, prompt: Prompt, sample: Sample, session: Session
+    plugin: Plugin[GraderFunction], options: Frozen, prompt: Prompt, sample: Sample, session: Session | None
 ) -> Verdict:
     """Return what a grader says about a sample; where it breaks, that is why the sample could not be graded.
+
+    Only a grader that asks for something needs a session.
 
     Raises:
         GristmillError: for the user's mistakes and outside reasons.

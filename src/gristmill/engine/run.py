@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gristmill.engine.changes import check_changes, keep_recipe
+from gristmill.engine.collecting import collecting_rarely
 from gristmill.engine.finishing import finish
 from gristmill.engine.generate import Generation
 from gristmill.engine.opening import Opening, make_panel, open_door
@@ -56,7 +57,7 @@ async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) 
             plan, door, panel, progress.tick, 0 if opening.until == "index" else opening.limit
         )
         folder.write_status({"status": "running", **progress.snapshot("generate").plain()})
-        with interruptible(switch, opening.say):
+        with interruptible(switch, opening.say), collecting_rarely():
             await work.run()
             while await door.batches_in():
                 work = progress.generation = work.again()

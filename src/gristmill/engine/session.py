@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -176,6 +177,7 @@ class SampleSession:
             AmbiguousCall: where another call with this step is unfinished.
             CallRefused: where no answer will come.
             Parked: where the run is stopping.
+            TypeError, ValueError: where tools or a response format are no JSON.
         """
         if self._grading is not None:
             step, role = f"{self._grading.prefix}{step}", self._grading.role
@@ -183,20 +185,25 @@ class SampleSession:
             raise AmbiguousCall(f"two unfinished calls share the step `{step}`: give calls that run side by side other steps")
         occurrence = self._place(step)
         dispatcher = self._door.dispatcher(role)
-        call: dict[str, Any] = {
-            "identity": dispatcher.teacher.identity,
-            "messages": tuple(messages),
-            "tools": tuple(tools),
-            "response_format": response_format,
-            "sampling": sampling or self._door.sampling,
-            "seed": seed_for(self._door.seed, self._prompt.id, self._index, step, occurrence),
-            "prompt_id": self._prompt.id,
-            "sample_index": self._index,
-            "step": step,
-            "occurrence": occurrence,
-        }
-        request = Request(id=request_id(call), role=role, **call)
-        row, known = self._record(request)
+        plain = [message.canonical() for message in messages]
+        request = Request(
+            id="",
+            role=role,
+            identity=dispatcher.teacher.identity,
+            messages=tuple(messages),
+            sampling=sampling or self._door.sampling,
+            seed=seed_for(self._door.seed, self._prompt.id, self._index, step, occurrence),
+            prompt_id=self._prompt.id,
+            sample_index=self._index,
+            step=step,
+            occurrence=occurrence,
+            tools=tuple(tools),
+            response_format=response_format,
+        )
+        if tools or response_format is not None:
+            json.dumps((request.tools, response_format), allow_nan=False)  # or it is no JSON, and two hashes of it would be one
+        request = request._replace(id=request_id(request, plain))
+        row, known = self._record(request, plain, dispatcher)
         self.request_rows.append(row)
         self.request_ids.append(request.id)
         if known is not None and known.reply is not None:
@@ -235,8 +242,10 @@ class SampleSession:
             if item.context == self._door.context:
                 self._by_place[item.step, item.occurrence] = item
 
-    def _record(self, request: Request) -> tuple[int, Recorded | None]:
-        """Return the request's row, and what is on record about it."""
+    def _record(
+        self, request: Request, plain: Sequence[dict[str, Any]], dispatcher: Dispatcher | BatchDispatcher
+    ) -> tuple[int, Recorded | None]:
+        """Return the request's row, and what is on record about it; `plain` are its messages as they are stored."""
         if self._unread:
             self._read()
         known = self._by_id.get(request.id)
@@ -246,10 +255,8 @@ class SampleSession:
         if before is not None:
             raise Diverged(f"{request.step}/{request.occurrence}", self._difference(before, request))
         ledger = self._door.ledger
-        rows = [ledger.blob(canonical_json(message.canonical())) for message in request.messages]
-        row = put_request(
-            ledger, request, Place(self._row, self._door.context, rows, self._door.dispatcher(request.role).meter.price)
-        )
+        rows = [ledger.blob(canonical_json(message)) for message in plain]
+        row = put_request(ledger, request, Place(self._row, self._door.context, rows, dispatcher.meter.price))
         found = self._reuse(request)
         if found is None or found.reply is None:
             return row, None
@@ -273,21 +280,26 @@ class SampleSession:
         return "\n".join(line[:500] for line in lines) or "the messages are equal; teacher, tools or parameters differ"
 
 
-def request_id(call: Mapping[str, Any]) -> str:
-    """Return a request's identity by its fields: everything that a teacher can see, and its place in its sample."""
+def request_id(request: Request, plain: Sequence[dict[str, Any]]) -> str:
+    """Return a request's identity: everything that a teacher can see, and its place in its sample.
+
+    Args:
+        request: What is asked; its own id is not looked at.
+        plain: Its messages as they are hashed and stored.
+    """
     return content_id(
         "request",
         [
-            plain_identity(call["identity"]),
-            [message.canonical() for message in call["messages"]],
-            list(call["tools"]),
-            call["response_format"],
-            plain_sampling(call["sampling"]),
-            call["seed"],
-            call["prompt_id"],
-            call["sample_index"],
-            call["step"],
-            call["occurrence"],
+            plain_identity(request.identity),
+            plain,
+            request.tools,
+            request.response_format,
+            plain_sampling(request.sampling),
+            request.seed,
+            request.prompt_id,
+            request.sample_index,
+            request.step,
+            request.occurrence,
         ],
     )
 

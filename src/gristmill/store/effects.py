@@ -7,6 +7,7 @@ transient faults are history.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -15,6 +16,7 @@ from gristmill.ids import canonical_json
 from gristmill.messages import Message
 from gristmill.records import Reply, Usage, plain_identity, plain_sampling
 from gristmill.store.packing import pack_ids, unpack_ids
+from gristmill.store.writer import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +59,18 @@ SELECT q.id, q.request_id, q.context, q.step, q.occurrence, q.messages, r.reques
   (SELECT count(*) FROM attempts a WHERE a.request = q.id)
 FROM requests q LEFT JOIN replies r ON r.request = q.id WHERE q.prompt = ? AND q.sample_index = ? ORDER BY q.id
 """
-_REPLY = "INSERT INTO replies VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_REQUEST = Statement("INSERT INTO requests VALUES", "(?,?,?,?,?,?,?,?,?,?)")
+_ATTEMPT = Statement(
+    "INSERT INTO attempts(id, request, number, started, possibly_billed, reserved_usd, reserved_tokens, batch) VALUES",
+    "(?,?,?,?,1,?,?,?)",
+)
+_REPLY = Statement("INSERT INTO replies VALUES", "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+_ANSWERED = Statement(
+    "UPDATE attempts SET ended=e.column2, code='answered', kind='answered', possibly_billed=0 FROM (VALUES ",
+    "(?,?)",
+    ") e WHERE attempts.id=e.column1",
+    changes=True,
+)
 _END = "UPDATE attempts SET ended=?, code=?, kind=?, detail=?, evidence=?, possibly_billed=? WHERE id=?"
 
 
@@ -104,25 +117,28 @@ class Place(NamedTuple):
 def put_request(ledger: Ledger, request: Request, place: Place) -> int:
     """Queue a request's row and return its id."""
     row = ledger.next_id("requests")
-    params = ledger.dim(
-        "call",
-        {
-            "role": request.role,
-            "identity": plain_identity(request.identity),
-            "tools": list(request.tools),
-            "response_format": request.response_format,
-            "sampling": plain_sampling(request.sampling),
-            "price": place.price,
-        },
-    )
+    same = (request.role, request.identity, request.sampling, request.tools, request.response_format, place.price)
+    params = ledger.dim_of("call", same, _call)
     ledger.put(
-        "INSERT INTO requests VALUES(?,?,?,?,?,?,?,?,?,?)",
+        _REQUEST,
         (
             row, place.prompt, request.sample_index, place.context, request.step, request.occurrence, bytes.fromhex(request.id),
             params, pack_ids(place.messages), request.seed,
         ),
     )  # fmt: skip
     return row
+
+
+def _call(role: str, identity: Any, sampling: Any, tools: Any, response_format: Any, price: Any) -> dict[str, Any]:
+    """Return what many calls share."""
+    return {
+        "role": role,
+        "identity": plain_identity(identity),
+        "tools": list(tools),
+        "response_format": response_format,
+        "sampling": plain_sampling(sampling),
+        "price": price,
+    }
 
 
 class Reserved(NamedTuple):
@@ -140,11 +156,7 @@ def put_attempt(
 ) -> int:
     """Queue the intent to send a request; without an end it counts as possibly billed, with what was set aside for it."""
     row = ledger.next_id("attempts")
-    ledger.put(
-        "INSERT INTO attempts(id, request, number, started, possibly_billed, reserved_usd, reserved_tokens, batch) "
-        "VALUES(?,?,?,?,1,?,?,?)",
-        (row, request, number, started, *reserved, batch),
-    )
+    ledger.put(_ATTEMPT, (row, request, number, started, *reserved, batch))
     return row
 
 
@@ -158,7 +170,7 @@ def put_reply(ledger: Ledger, request: int, attempt: int | None, reply: Reply, *
     """Queue a reply, and the end of the attempt that brought it; return the row of its message."""
     message = ledger.blob(canonical_json(reply.message.canonical()))
     usage = reply.usage
-    model = None if reply.model is None else ledger.dim("model", {"model": reply.model})
+    model = None if reply.model is None else ledger.dim_of("model", (sys.intern(reply.model),), _model)
     ledger.put(
         _REPLY,
         (
@@ -168,8 +180,12 @@ def put_reply(ledger: Ledger, request: int, attempt: int | None, reply: Reply, *
         ),
     )  # fmt: skip
     if attempt is not None:
-        ledger.put(_END, (at, "answered", "answered", None, None, 0, attempt))
+        ledger.put(_ANSWERED, (attempt, at))
     return message
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"model": name}
 
 
 def moment(ledger: Reader, prompt: int, sample_index: int, step: str, occurrence: int) -> float | None:

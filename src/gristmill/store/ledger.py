@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-from functools import partial
+import threading
 from typing import TYPE_CHECKING, Any
 
 import zstandard
@@ -22,12 +22,14 @@ from gristmill.store import schema
 from gristmill.store.reader import RAW, ZSTD, Reader
 from gristmill.store.salvage import salvage
 from gristmill.store.seen import Seen
-from gristmill.store.writer import Writer, is_damage, ledger_failure
+from gristmill.store.writer import Statement, Writer, is_damage, ledger_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
+OLDEST_SQLITE = (3, 33, 0)
+"""The first that changes many rows at once (`UPDATE … FROM`), of August 2020; Python brings its system's."""
 _COMPRESS_FROM = 96
 _REMEMBERED = 4_096
 
@@ -39,8 +41,13 @@ class Ledger(Reader):
         """Open or make the ledger at `path`; after an unclean end it is checked, and mended if need be.
 
         Raises:
-            LedgerError: where it is of a newer version, or cannot be opened.
+            LedgerError: where it is of a newer version, cannot be opened, or SQLite is too old.
         """
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise LedgerError(
+                f"this Python has SQLite {sqlite3.sqlite_version}, and the ledger needs {'.'.join(map(str, OLDEST_SQLITE))}",
+                fix="Use a Python with a newer SQLite: python.org's, uv's or conda's.",
+            )
         self.path = path
         self.notes: list[str] = []
         """What happened on opening that a person should know: damage, what was lost, a migration."""
@@ -64,9 +71,14 @@ class Ledger(Reader):
         self._next: dict[str, int] = {}
         self._blob_ids: dict[bytes, int] = {}
         self._dim_ids: dict[tuple[str, bytes], int] = {}
+        self._dim_parts: dict[tuple[str | int, ...], tuple[int, tuple[Any, ...]]] = {}
+        self._older_ids: dict[bytes, int] = {}
+        """Of the texts before those, which may not be on disk until `_older_written`."""
+        self._older_written = threading.Event()
+        self._older_written.set()
         self._seen: Seen | None = None
         self._packer = zstandard.ZstdCompressor(level=3)
-        self._unwritten: dict[bytes, int] = {}
+        self._texts = Statement("INSERT INTO blobs VALUES", "(?,?,?)", prepare=self._packed)
 
     def _check(self, version: int, migrations: Mapping[int, Any]) -> None:
         suspect = self._suspect.read_text(encoding="utf-8") if self._suspect.exists() else ""
@@ -132,9 +144,9 @@ class Ledger(Reader):
         self._next[table] = value + 1
         return value
 
-    def put(self, sql: str, values: Sequence[Any]) -> None:
+    def put(self, what: Statement | str, values: Sequence[Any]) -> None:
         """Queue a write; it is durable once `durable` returns."""
-        self.writer.put(sql, values)
+        self.writer.put(what, values)
 
     async def durable(self) -> None:
         """Wait until everything queued so far is on disk."""
@@ -155,13 +167,14 @@ class Ledger(Reader):
                 self._db.execute("ROLLBACK")
             self._next.clear()
             self._blob_ids.clear()
+            self._older_ids.clear()
 
     # -- texts -------------------------------------------------------------------------------------------------------
 
     def blob(self, data: bytes, db: sqlite3.Connection | None = None) -> int:
         """Store `data` once and return its row id; with `db`, inside that bulk transaction."""
         digest = text_digest(data)
-        known = self._blob_ids.get(digest) or self._unwritten.get(digest)
+        known = self._blob_ids.get(digest) or self._older_ids.get(digest)
         if known is not None:
             return known
         lookup, found = "SELECT id FROM blobs WHERE hash=?", None
@@ -172,30 +185,26 @@ class Ledger(Reader):
             seen.add(digest)
         row = found[0] if found else self.next_id("blobs")
         if not found:
-            packed = ZSTD + self._packer.compress(data) if len(data) >= _COMPRESS_FROM else RAW + data
-            sql, values = "INSERT INTO blobs VALUES(?,?,?)", (row, digest, packed)
             if db is not None:
-                db.execute(sql, values)
+                db.execute("INSERT INTO blobs VALUES(?,?,?)", self._packed((row, digest, data)))
             else:
-                self._unwritten[digest] = row
-                self.put(sql, values)
-                self.writer.when_durable(partial(self._forget, digest))
-        if len(self._blob_ids) >= _REMEMBERED:
-            self._blob_ids.clear()
+                self.put(self._texts, (row, digest, data))
+        if len(self._blob_ids) >= _REMEMBERED and self._older_written.is_set():  # all of the older ones are found on disk now
+            self._older_ids, self._blob_ids, self._older_written = self._blob_ids, {}, self.writer.mark()
         self._blob_ids[digest] = row
         return row
+
+    def _packed(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return a text's row with the text as it is stored; compression also tells on reading whether it is whole."""
+        row, digest, data = values
+        return row, digest, ZSTD + self._packer.compress(data) if len(data) >= _COMPRESS_FROM else RAW + data
 
     def _all_seen(self) -> Seen:
         """Return the hashes of all texts that are on disk; read when the first text is stored, since a look stores none."""
         seen = Seen()
         for (digest,) in self.query("SELECT hash FROM blobs"):
             seen.add(digest)
-        for digest in self._unwritten:
-            seen.add(digest)
         return seen
-
-    def _forget(self, digest: bytes) -> None:
-        self._unwritten.pop(digest, None)
 
     # -- things that many rows share ---------------------------------------------------------------------------------
 
@@ -210,6 +219,16 @@ class Ledger(Reader):
                 self.put("INSERT INTO dims VALUES(?,?,?,?)", (row, kind, digest, canonical_json(content).decode()))
             self._dim_ids[key] = row
         return self._dim_ids[key]
+
+    def dim_of(self, kind: str, parts: tuple[Any, ...], content: Callable[..., Mapping[str, Any]]) -> int:
+        """Return the row of shared content that is made of `parts`; made and hashed once while they are the same objects."""
+        key = (kind, *map(id, parts))
+        known = self._dim_parts.get(key)
+        if known is None:
+            if len(self._dim_parts) >= _REMEMBERED:
+                self._dim_parts.clear()
+            known = self._dim_parts[key] = (self.dim(kind, content(*parts)), parts)  # kept, so that no id is given twice
+        return known[0]
 
     # -- small facts -------------------------------------------------------------------------------------------------
 

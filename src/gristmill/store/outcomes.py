@@ -14,6 +14,7 @@ from gristmill.ids import canonical_json, content_digest
 from gristmill.messages import Message
 from gristmill.records import Sample, Usage
 from gristmill.store.packing import pack_ids, unpack_ids
+from gristmill.store.writer import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,6 +81,8 @@ _BODIES = """
 SELECT p.position, b.data FROM plan p JOIN prompts q ON q.id = p.prompt JOIN blobs b ON b.id = q.body
 WHERE p.position >= ? AND p.position < ? AND NOT EXISTS (SELECT 1 FROM samples s WHERE s.prompt = p.prompt)
 """
+_SAMPLE = Statement("INSERT OR REPLACE INTO samples VALUES", "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+_GRADE = Statement("INSERT OR REPLACE INTO grades VALUES", "(?,?,?,?,?,?,?,?)")
 TRANSIENT_PREFIX = "transient:"
 
 
@@ -103,16 +106,16 @@ def prompt_rows(ledger: Reader, context: int, *, batch: int = 512, fresh: bool =
             return
         end = prompts[-1][0] + 1
         grades: dict[int, list[GradeRow]] = {}
-        for sample, grader, passed, reason, reference in ledger.query(_GRADES, (start, end, context)):
+        for sample, grader, passed, reason, reference in ledger.query(_GRADES, (start, end, context)).fetchall():
             grades.setdefault(sample, []).append(GradeRow(grader, _bool(passed), reason, reference))
         samples: dict[int, list[SampleRow]] = {}
-        for position, row, index, status, reason, payload in ledger.query(_SAMPLES, (start, end, context)):
+        for position, row, index, status, reason, payload in ledger.query(_SAMPLES, (start, end, context)).fetchall():
             transient = status == "error" and str(reason).startswith(TRANSIENT_PREFIX)
             samples.setdefault(position, []).append(
                 SampleRow(row, index, status, reason, payload, tuple(grades.get(row, ())), transient)
             )
-        recorded = {position for (position,) in ledger.query(_RECORDED, (start, end))}
-        bodies = dict(ledger.query(_BODIES, (start, end))) if fresh else {}
+        recorded = {position for (position,) in ledger.query(_RECORDED, (start, end)).fetchall()}
+        bodies = dict(ledger.query(_BODIES, (start, end)).fetchall()) if fresh else {}
         for position, row, prompt_id, reference in prompts:
             known, body = tuple(samples.get(position, ())), bodies.get(position)
             yield PromptRow(position, row, prompt_id, reference, known, position in recorded, body)
@@ -141,7 +144,7 @@ def put_sample(
     payload = payload_digest(sample.messages)
     usage = sample.usage
     ledger.put(
-        "INSERT OR REPLACE INTO samples VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        _SAMPLE,
         (
             row, prompt, sample.index, context, bytes.fromhex(sample.id), payload, sample.status, sample.reason,
             pack_ids(messages), answer, usage.input_tokens, usage.output_tokens, usage.reasoning_tokens, sample.cost_usd,
@@ -216,7 +219,7 @@ def request_ids(ledger: Reader, rows: Iterable[int]) -> list[str]:
 def put_grade(ledger: Ledger, sample: int, grader: int, reference: int, verdict: Verdict, ms: float | None) -> GradeRow:
     """Queue a grade, in the place of an earlier one by the same grader."""
     ledger.put(
-        "INSERT OR REPLACE INTO grades VALUES(?,?,?,?,?,?,?,?)",
+        _GRADE,
         (
             sample, grader, reference, None if verdict.passed is None else int(verdict.passed), verdict.score,
             verdict.reason, orjson.dumps(verdict.evidence).decode() if verdict.evidence else None, ms,

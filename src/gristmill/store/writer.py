@@ -1,36 +1,58 @@
 """One thread that writes, and commits what is queued as soon as the previous commit ends.
 
 Waiting for a disk is the slowest thing a durable run does, so all writes that come while a commit is on its way share the
-next one: at one call in flight a commit carries one reply, at 512 it carries hundreds. Nothing here knows what is written.
+next one: at one call in flight a commit carries one reply, at 512 it carries hundreds. Many rows of a table are one statement,
+because for every statement the thread gives the interpreter up and has to wait for it again. Nothing here knows what is written.
 """
 
 from __future__ import annotations
 
 import asyncio
+import queue
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.errors import LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-Operation = tuple[str, "Sequence[Any]"]
+    from collections.abc import Callable, Iterable, Sequence
 
 
-class Batch:
-    """Writes that become durable together."""
+class Statement(NamedTuple):
+    """A statement that is written for many rows at once.
 
-    def __init__(self) -> None:
-        self.operations: list[Operation] = []
-        self.callbacks: list[Callable[[], None]] = []
-        self.waiters: dict[asyncio.AbstractEventLoop, asyncio.Event] = {}
-        """One event a loop, whoever waits in it: waking a loop is a system call."""
+    Rows are added in the order in which they were queued, before any is changed: a change is of a row that stands already or is
+    added beside it, and no row that was changed is added again.
+    """
 
-    def wait(self) -> asyncio.Event:
-        """Return the event that is set in the running loop when the batch is on disk."""
-        return self.waiters.setdefault(asyncio.get_running_loop(), asyncio.Event())
+    head: str
+    """What stands before the rows: `INSERT INTO plan VALUES`."""
+    marks: str
+    """What stands for one row: `(?,?)`."""
+    tail: str = ""
+    changes: bool = False
+    """Whether rows are changed instead of added."""
+    prepare: Callable[[Any], Sequence[Any]] | None = None
+    """What is done with a row in the writer's thread before it is written."""
+
+
+_AT_ONCE = (64, 32, 16, 8, 4, 2, 1)
+"""Rows of one statement: few sizes, so that each is prepared once."""
+
+
+class Waiting(NamedTuple):
+    """A task that waits for what was queued before it."""
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[None]
+
+
+_Write = tuple[Statement | str, "Sequence[Any]"]
+_Queued = _Write | Waiting | threading.Event | None
+"""None ends the thread."""
 
 
 class Writer:
@@ -38,30 +60,20 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._condition = threading.Condition()
-        self._batch = Batch()
-        self._closing = False
-        self._idle = True
+        self._queue: queue.SimpleQueue[_Queued] = queue.SimpleQueue()
         self.failure: LedgerError | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
-    def put(self, sql: str, values: Sequence[Any]) -> None:
-        """Queue one write.
+    def put(self, what: Statement | str, values: Sequence[Any]) -> None:
+        """Queue one write: a row of many, or a statement of its own, which keeps its place among them.
 
         Raises:
             LedgerError: where an earlier write failed.
         """
         if self.failure is not None:
             raise self.failure
-        with self._condition:
-            self._batch.operations.append((sql, values))
-            self._condition.notify()
-
-    def when_durable(self, callback: Callable[[], None]) -> None:
-        """Call `callback`, in the writer's thread, when everything queued so far is on disk."""
-        with self._condition:
-            self._batch.callbacks.append(callback)
+        self._queue.put((what, values))
 
     async def durable(self) -> None:
         """Wait until everything queued so far is on disk.
@@ -69,17 +81,10 @@ class Writer:
         Raises:
             LedgerError: where it could not be written.
         """
-        with self._condition:
-            batch = self._batch
-            if batch.operations:
-                event = batch.wait()
-            elif self._idle:
-                event = None
-            else:
-                event = batch.wait()  # an empty batch is still committed after the one on its way
-                self._condition.notify()
-        if event is not None:
-            await event.wait()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._queue.put(Waiting(loop, future))
+        await future
         if self.failure is not None:
             raise self.failure
 
@@ -89,64 +94,99 @@ class Writer:
         Raises:
             LedgerError: where it could not be written.
         """
-        done = threading.Event()
-        with self._condition:
-            self._batch.callbacks.append(done.set)
-            self._condition.notify()
+        done = self.mark()
         while not done.wait(0.2):
             if not self._thread.is_alive():
                 break
         if self.failure is not None:
             raise self.failure
 
+    def mark(self) -> threading.Event:
+        """Return an event that is set when everything queued so far is on disk."""
+        done = threading.Event()
+        self._queue.put(done)
+        return done
+
     def close(self) -> None:
         """Write what is queued and end the thread."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
+        self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            with self._condition:
-                self._idle = True
-                while not (self._batch.operations or self._batch.callbacks or self._batch.waiters or self._closing):
-                    self._condition.wait()
-                batch, self._batch = self._batch, Batch()
-                self._idle = False
-                ends = self._closing and not (batch.operations or batch.callbacks or batch.waiters)
-            if ends:
-                return
-            self._commit(batch)
+        ended = False
+        while not ended:
+            batch = [self._queue.get()]
+            batch += [self._queue.get_nowait() for _ in range(self._queue.qsize())]  # nobody else takes anything
+            self._commit([item for item in batch if isinstance(item, tuple) and not isinstance(item, Waiting)])
+            _tell(batch)
+            ended = None in batch
 
-    def _commit(self, batch: Batch) -> None:
-        if self.failure is None and batch.operations:
-            try:
-                execute = self._connection.execute
-                execute("BEGIN IMMEDIATE")
-                for sql, values in batch.operations:
-                    execute(sql, values)
-                execute("COMMIT")
-            except sqlite3.Error as error:
-                self.failure = ledger_failure(error)
-                self._roll_back()
-        for callback in batch.callbacks:
-            callback()
-        for loop, event in batch.waiters.items():
-            loop.call_soon_threadsafe(event.set)
+    def _commit(self, writes: list[_Write]) -> None:
+        if self.failure is not None or not writes:
+            return
+        try:
+            execute = self._connection.execute
+            execute("BEGIN IMMEDIATE")
+            rows: dict[Statement, list[Sequence[Any]]] = {}
+            for what, values in writes:
+                if isinstance(what, Statement):
+                    rows.setdefault(what, []).append(values)
+                else:
+                    self._write(rows)
+                    rows = {}
+                    execute(what, values)
+            self._write(rows)
+            execute("COMMIT")
+        except (sqlite3.Error, ArithmeticError, TypeError, ValueError) as error:  # what SQLite, or a value, cannot hold
+            self.failure = ledger_failure(error)
+            self._roll_back()
+
+    def _write(self, rows: dict[Statement, list[Sequence[Any]]]) -> None:
+        """Write rows of several tables: those that are added first."""
+        for what in sorted(rows, key=lambda kind: kind.changes):
+            given = rows[what] if what.prepare is None else [what.prepare(values) for values in rows[what]]
+            start = 0
+            for size in _AT_ONCE:
+                while len(given) - start >= size:
+                    part = given[start : start + size]
+                    self._connection.execute(_statement(what, size), part[0] if size == 1 else list(chain.from_iterable(part)))
+                    start += size
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+@lru_cache(maxsize=256)
+def _statement(what: Statement, size: int) -> str:
+    return what.head + ",".join([what.marks] * size) + what.tail
+
+
+def _tell(batch: Iterable[_Queued]) -> None:
+    """Wake whoever waits; each loop once, because waking one is a system call."""
+    waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for item in batch:
+        if isinstance(item, Waiting):
+            waiting.setdefault(item.loop, []).append(item.future)
+        elif isinstance(item, threading.Event):
+            item.set()
+    for loop, futures in waiting.items():
+        loop.call_soon_threadsafe(_wake, futures)
+
+
+def _wake(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():  # its task was cancelled meanwhile
+            future.set_result(None)
+
+
+def is_damage(error: Exception) -> bool:
     """Whether a database error says that the file itself is damaged."""
     return "malformed" in str(error) or "not a database" in str(error)
 
 
-def ledger_failure(error: sqlite3.Error) -> LedgerError:
-    """Return what a database error means to the person who runs this."""
+def ledger_failure(error: Exception) -> LedgerError:
+    """Return what an error of the database means to the person who runs this."""
     text = str(error)
     if "full" in text:
         return LedgerError(

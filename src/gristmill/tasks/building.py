@@ -81,6 +81,8 @@ def unreadable(prompt: Prompt, session: Session, replies: Sequence[Reply], reaso
 
 def total_usage(usages: Sequence[Usage]) -> Usage:
     """Add up usages; a count is unknown where any part of it is."""
+    if len(usages) == 1:
+        return usages[0]
 
     def add(counts: list[int | None]) -> int | None:
         known = [count for count in counts if count is not None]

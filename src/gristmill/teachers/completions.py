@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.messages import Message, ToolCall
 from gristmill.plain import as_count, as_list, as_object, as_text
-from gristmill.records import Reply, Usage
+from gristmill.records import Reply, Usage, plain_sampling
 from gristmill.teachers.parameters import openai_reasoning
 from gristmill.teachers.wire import Format, malformed, reasoning_kind
 
@@ -43,7 +43,7 @@ def wire_body(request: Request, model: str, n: int = 1) -> dict[str, Any]:
         "model": model,
         "messages": [_wire_message(message) for message in request.messages],
         "seed": request.seed,
-        **request.sampling.model_dump(exclude_none=True, exclude_defaults=True),
+        **{name: value for name, value in plain_sampling(request.sampling).items() if value != ()},
     }
     if "max_tokens" in body and openai_reasoning(request.identity.provider, model):
         body["max_completion_tokens"] = body.pop("max_tokens")

@@ -57,6 +57,8 @@ class Transport:
         self._key = key
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._in_flight = in_flight
+        self._urls: dict[str, str] = {}
+        """The addresses of the paths that were asked for, by path: a few for every server."""
         self._proxy = _proxy_for(base_url)
         self._trust = _trust() if base_url.startswith("https:") else True
         self._client: aiohttp.ClientSession | None = None
@@ -82,7 +84,9 @@ class Transport:
         Raises:
             TeacherFault: where no whole response comes back.
         """
-        url = self.url(path)
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = self.url(path)
         try:
             async with self._session().request(
                 method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
@@ -148,6 +152,7 @@ class Transport:
                 headers=self._headers,
                 timeout=self._timeout,
                 auto_decompress=True,
+                cookie_jar=aiohttp.DummyCookieJar(),  # what a server wants remembered is not sent back to it
                 trust_env=False,  # it would send what ~/.netrc holds to a host that a recipe names
             )
         return self._client
