@@ -87,6 +87,22 @@ def test_estimates_are_marked_and_answers_alone_are_no_surprise(tmp_path: Path) 
     assert "refuses" not in out
 
 
+@pytest.mark.parametrize(
+    ("heeded", "words"),
+    [
+        (True, "3 of 3 answers by one request\n"),
+        (False, "1 of 3 answers by one request: it takes no notice of `n`, so leave `choices` away\n"),
+    ],
+)
+def test_several_answers_are_asked_for_by_one_request(tmp_path: Path, heeded: bool, words: str) -> None:
+    body = completion("5")
+    answers = {**body, "choices": body["choices"] * (3 if heeded else 1)}
+    code, out, bodies = called(tmp_path, lambda _: Answer(200, answers), choices=3)
+    assert code == 0
+    assert [sent["n"] for sent in bodies] == [3]
+    assert words in out
+
+
 def test_what_the_provider_says_against_it_in_one_line(tmp_path: Path) -> None:
     refusal = Answer(400, {"error": {"message": "max_tokens is\ntoo large"}})
     code, out, _ = called(tmp_path, lambda _: refusal)

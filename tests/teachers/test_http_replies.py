@@ -13,7 +13,6 @@ from tests.teachers.asking import IDENTITY, KEY, a_request, ask, http
 from gristmill.messages import Message, ToolCall, user
 from gristmill.ports import TeacherFault
 from gristmill.records import Reply, Sampling, TeacherIdentity, Usage
-from gristmill.teachers.completions import read_completions, wire_body
 from gristmill.teachers.http import HttpTeacher, Server
 
 
@@ -220,17 +219,6 @@ def test_logprobs_are_kept_where_they_come() -> None:
     body["choices"][0]["logprobs"] = found
     assert reply_to(body).meta["logprobs"] == found
     assert "logprobs" not in reply_to(completion()).meta
-
-
-def test_several_answers_in_one_body() -> None:
-    assert wire_body(a_request(), "m", 3)["n"] == 3
-    assert "n" not in wire_body(a_request(), "m")
-    body = completion("a")
-    body["choices"].append({"index": 1, "finish_reason": "length", "message": {"role": "assistant", "content": "b"}})
-    replies = read_completions(body, b"")
-    assert [(reply.message.content, reply.finish) for reply in replies] == [("a", "stop"), ("b", "length")]
-    assert [reply.usage.output_tokens for reply in replies] == [2, 0]
-    assert [reply.usage.input_tokens for reply in replies] == [5, 0]
 
 
 def test_a_refusal_in_words_is_a_refusal() -> None:

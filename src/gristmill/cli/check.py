@@ -131,6 +131,9 @@ def _tried(one: dict[str, Any]) -> list[str]:
         lines[-1] += (
             ": the `reasoning` task refuses such replies; `thinking: answer_only` beside the address takes the answers alone"
         )
+    if one["choices_wanted"] > 1:
+        told = "" if one["choices"] > 1 else ": it takes no notice of `n`, so leave `choices` away"
+        lines.append(f"  {one['choices']} of {one['choices_wanted']} answers by one request{told}")
     lines += [f"  limit {safe(name)}: {safe(value)}" for name, value in one["limits"].items()]
     return [*lines, *(f"  | {safe(line)}" for line in (one["text"][:MOST_SHOWN].splitlines() or ["(no text)"]))]
 

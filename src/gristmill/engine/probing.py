@@ -15,6 +15,7 @@ from gristmill.messages import Message, user
 from gristmill.ports import TeacherFault
 from gristmill.records import Request
 from gristmill.teachers.addresses import open_ready
+from gristmill.teachers.together import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gristmill.engine.planning import Plan
     from gristmill.ports import Clock, Teacher
     from gristmill.recipe.model import TeacherSpec
+    from gristmill.records import Reply
     from gristmill.teachers.addresses import Environment
 
 QUESTION = "What is 2 + 3? Answer with the number."
@@ -31,7 +33,7 @@ def probe(plan: Plan, environment: Environment, say: Callable[[str], None], cloc
     """Ask each teacher of a plan once and return what came back, in the order of the recipe.
 
     Each has `name`, and either `error` (in the provider's words, one line) or `text`, `thinking`, `model`, `finish`, `usage`,
-    `reasoning`, `ms` and `limits`, the headers that tell of limits.
+    `reasoning`, `ms`, `choices`, the number of answers, and `limits`, the headers that tell of limits.
     """
     return asyncio.run(_probe(plan, environment, say, clock or SystemClock()))
 
@@ -51,7 +53,7 @@ async def _probe(plan: Plan, environment: Environment, say: Callable[[str], None
 
 
 async def _ask(plan: Plan, spec: TeacherSpec, teacher: Teacher, clock: Clock) -> dict[str, Any]:
-    """Ask once.
+    """Ask once, for as many answers as the recipe wants of one request.
 
     Raises:
         TeacherFault: where no well-formed reply came back.
@@ -71,8 +73,10 @@ async def _ask(plan: Plan, spec: TeacherSpec, teacher: Teacher, clock: Clock) ->
         occurrence=0,
     )
     before = clock.monotonic()
-    reply = await teacher.complete(request)
+    reply, *others = await _answers(teacher, request, spec.choices)
     return {
+        "choices": 1 + len(others),
+        "choices_wanted": spec.choices,
         "text": reply.message.content,
         "thinking": reply.message.thinking,
         "tool_calls": [call.model_dump() for call in reply.message.tool_calls],
@@ -85,3 +89,28 @@ async def _ask(plan: Plan, spec: TeacherSpec, teacher: Teacher, clock: Clock) ->
         "ms": round((clock.monotonic() - before) * 1000),
         "limits": dict(getattr(teacher, "limits", {})),
     }
+
+
+async def _answers(teacher: Teacher, request: Request, count: int) -> list[Reply]:
+    """Return the answers to a request that is made for several samples at once: as many as came.
+
+    Raises:
+        TeacherFault: where none did.
+    """
+
+    async def answer(index: int) -> Reply | None:
+        try:
+            return await teacher.complete(request._replace(id=f"{request.id}{index}", sample_index=index))
+        except TeacherFault as fault:
+            if fault.code == MISSING:
+                return None
+            raise
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(answer(index)) for index in range(count)]
+    except* TeacherFault as faults:
+        failed = faults.exceptions[0]
+    else:
+        return [reply for task in tasks if (reply := task.result()) is not None]
+    raise failed

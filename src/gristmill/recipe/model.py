@@ -215,6 +215,9 @@ class TeacherSpec(Frozen):
     """What its calls cost, where the price file does not know the model or you pay otherwise."""
     batch: bool | BatchSpec = False
     """Hand calls in together by the provider's batch interface: cheaper, answered within a day. `{poll_s: 30}` looks oftener."""
+    choices: Annotated[int, Field(ge=1, le=128)] = 1
+    """Answers that one request may ask for (`n` of chat completions) where several samples of a prompt are due: the prompt is
+    billed once. They share a seed, are not streamed, and each one's part of the output tokens is an estimate."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 8
     """How often one call is tried when the fault is transient."""
     stream: bool | None = None
@@ -255,6 +258,14 @@ class TeacherSpec(Frozen):
     def output_license(self) -> str | None:
         """Return the terms of the output; those of the models that ship are known."""
         return self.license or ("Apache-2.0" if self.address in ("builtin", "builtin-student") else None)
+
+    @model_validator(mode="after")
+    def _read_what_is_paid(self) -> Self:
+        if "n" in self.extra_body:
+            raise ValueError("`n` in `extra_body` buys answers that nobody reads: write `choices` beside `address` instead")
+        if self.choices > 1 and (self.batch or self.stream):
+            raise ValueError("`choices` asks for several answers at once, which goes with neither `batch` nor `stream: true`")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -111,8 +111,18 @@ def endpoint(spec: TeacherSpec) -> Endpoint:
     """Return where a teacher's calls would go, without opening anything.
 
     Raises:
-        InputError: where the address cannot be understood.
+        InputError: where the address cannot be understood, or cannot give what the recipe wants of it.
     """
+    place = _endpoint(spec)
+    if spec.choices > 1 and not (place.api == "chat" and place.target.startswith("http")):
+        raise InputError(
+            f"`{spec.address}` gives one answer a request, and not {spec.choices}",
+            fix="Take `choices` away: only servers that speak `api: chat` give several.",
+        )
+    return place
+
+
+def _endpoint(spec: TeacherSpec) -> Endpoint:
     if spec.address in BUILTIN:
         return Endpoint("builtin", BUILTIN[spec.address], spec.address, None)
     if _names_file(spec.address):
@@ -215,6 +225,7 @@ def open_teacher(spec: TeacherSpec, base: Path, environment: Environment) -> Tea
         stream=spec.stream,
         patience_s=spec.wait_s,
         extra_body=spec.extra_body,
+        choices=spec.choices,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.messages import Message, ToolCall
 from gristmill.plain import as_count, as_list, as_object, as_text
+from gristmill.ports import TeacherFault
 from gristmill.records import Reply, Usage, plain_sampling
 from gristmill.teachers.parameters import openai_reasoning
 from gristmill.teachers.wire import Format, malformed, reasoning_kind
@@ -31,13 +32,12 @@ _FINISH: dict[str | None, Finish] = {
 _THOUGHT = re.compile(r"\s*<think>(.*?)</think>\s*(.*)", re.DOTALL)
 
 
-def wire_body(request: Request, model: str, n: int = 1) -> dict[str, Any]:
+def wire_body(request: Request, model: str) -> dict[str, Any]:
     """Return the body of a request; parameters that the recipe does not set are not sent.
 
     Args:
         request: What is asked.
         model: The model's name there.
-        n: How many answers to ask for.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -47,8 +47,6 @@ def wire_body(request: Request, model: str, n: int = 1) -> dict[str, Any]:
     }
     if "max_tokens" in body and openai_reasoning(request.identity.provider, model):
         body["max_completion_tokens"] = body.pop("max_tokens")
-    if n > 1:
-        body["n"] = n
     if request.tools:
         body["tools"] = list(request.tools)
     if request.response_format is not None:
@@ -80,17 +78,25 @@ def read_completion(content: Mapping[str, Any], evidence: bytes) -> Reply:
     return _reply(content, choices[0], _usage(as_object(content.get("usage"))), evidence)
 
 
-def read_completions(content: Mapping[str, Any], evidence: bytes) -> list[Reply]:
-    """Return every reply in a chat completion that was asked for several (`n`).
+def read_completions(content: Mapping[str, Any], evidence: bytes) -> list[Reply | TeacherFault]:
+    """Return every reply in a chat completion that was asked for several (`n`), or the fault of one that cannot be read.
 
-    The provider reports one usage for all of them: the first has it, the others have zeros, so that sums are right.
+    The provider reports one usage for all of them, and each has it.
 
     Raises:
-        TeacherFault: `malformed`, where there is no choice, or one without a message.
+        TeacherFault: `malformed`, where there is no choice.
     """
-    first = read_completion(content, evidence)
-    nothing = Usage(input_tokens=0, output_tokens=0)
-    return [first, *(_reply(content, choice, nothing, evidence) for choice in content["choices"][1:])]
+    choices = as_list(content.get("choices"))
+    if not choices:
+        raise malformed("the reply has no choices", evidence)
+    usage = _usage(as_object(content.get("usage")))
+    replies: list[Reply | TeacherFault] = []
+    for choice in choices:
+        try:
+            replies.append(_reply(content, choice, usage, evidence))
+        except TeacherFault as fault:
+            replies.append(fault)
+    return replies
 
 
 def _reply(content: Mapping[str, Any], choice: Any, usage: Usage, evidence: bytes) -> Reply:
@@ -244,4 +250,5 @@ CHAT = Format(
     streaming={"stream": True, "stream_options": {"include_usage": True}},
     key_header=("authorization", "Bearer "),
     headers={},
+    several=read_completions,
 )

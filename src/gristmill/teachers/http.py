@@ -21,11 +21,12 @@ from gristmill.teachers.events import DONE, Seen
 from gristmill.teachers.formats import FORMATS
 from gristmill.teachers.loops import LoopDetector
 from gristmill.teachers.pace import pace_of
+from gristmill.teachers.together import Together, accounted, received
 from gristmill.teachers.transport import BROKEN, Transport
-from gristmill.teachers.wire import estimated, malformed, said
+from gristmill.teachers.wire import malformed, said
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import aiohttp
 
@@ -77,6 +78,7 @@ class HttpTeacher:
         stream: bool | None = None,
         patience_s: float = 0.0,
         extra_body: Mapping[str, Any] | None = None,
+        choices: int = 1,
     ) -> None:
         """Describe the teacher; nothing is sent yet.
 
@@ -86,6 +88,7 @@ class HttpTeacher:
             stream: Whether answers are streamed; None streams long chat completions.
             patience_s: How long a server that is not there is waited for.
             extra_body: Fields to add to every body.
+            choices: Answers that one request may ask for; the format must have several in a reply.
 
         Raises:
             InputError: where the environment names certificates that cannot be read.
@@ -108,6 +111,7 @@ class HttpTeacher:
             server.base_url, headers=headers, key=server.key, timeout_s=server.timeout_s, in_flight=server.in_flight
         )
         self._served: str | None = None
+        self._together = Together(self._exchange, choices) if choices > 1 else None
 
     @property
     def identity(self) -> TeacherIdentity:
@@ -124,23 +128,30 @@ class HttpTeacher:
         return True
 
     async def complete(self, request: Request) -> Reply:
-        """Send one request and read its reply.
+        """Send one request, perhaps with others that want the same, and read its reply.
 
         Raises:
             TeacherFault: for everything that is not one well-formed reply.
         """
-        body = self.body(request, self._format.streaming if self._streams(request) else {})
+        if self._together is not None:
+            return await self._together.complete(request)
+        return received((await self._exchange((request,)))[0])
+
+    async def _exchange(self, requests: Sequence[Request]) -> list[Reply | TeacherFault]:
+        """Send requests that want the same as one, and return the replies that came, one at least, or the fault of one."""
+        request, count = requests[0], len(requests)
+        more = {"n": count} if count > 1 else self._format.streaming if self._streams(request) else {}
+        body = self.body(request, more)
         async with self.wire.opened("POST", self._format.path, orjson.dumps(body)) as response:
             self.limits = {name: self.wire.clean(value) for name, value in _limits(response.headers).items()}
             if response.status != 200:
                 raise self.refusal(response, await self.wire.whole(response))
             if response.content_type == "text/event-stream":
-                reply = await self._follow(response)
+                replies: list[Reply | TeacherFault] = [await self._follow(response)]
             else:
-                reply = self._read(response, await self.wire.whole(response))
-        self._check_model(reply)
-        usage, pace = estimated(reply.usage, request, reply.message), pace_of(response.headers, time.time())
-        return reply if usage is reply.usage and pace is None else reply.model_copy(update={"usage": usage, "pace": pace})
+                replies = self._read(response, await self.wire.whole(response), count)
+        self._check_model(replies)
+        return accounted(replies, request, pace_of(response.headers, time.time()))
 
     @property
     def path(self) -> str:
@@ -167,7 +178,7 @@ class HttpTeacher:
         most = request.sampling.max_tokens
         return self._stream if self._stream is not None else self.api == "chat" and (most is None or most >= STREAM_FROM)
 
-    def _read(self, response: aiohttp.ClientResponse, clean: bytes) -> Reply:
+    def _read(self, response: aiohttp.ClientResponse, clean: bytes, count: int) -> list[Reply | TeacherFault]:
         try:
             content = orjson.loads(clean)
         except orjson.JSONDecodeError as error:
@@ -178,7 +189,8 @@ class HttpTeacher:
             raise malformed("the reply is not an object", clean)
         if reply.get("error"):
             raise malformed(f"an error with status 200: {said(reply)}", clean)
-        return self._format.read(reply, clean)
+        several = self._format.several
+        return several(reply, clean)[:count] if count > 1 and several else [self._format.read(reply, clean)]
 
     async def _follow(self, response: aiohttp.ClientResponse) -> Reply:
         """Read a stream to its end, or until its text is a loop."""
@@ -208,13 +220,14 @@ class HttpTeacher:
         reply = self._format.read(content, evidence)
         return reply.model_copy(update={"finish": "length", "meta": {**reply.meta, "stopped": "loop"}}) if looped else reply
 
-    def _check_model(self, reply: Reply) -> None:
+    def _check_model(self, replies: Sequence[Reply | TeacherFault]) -> None:
         """Remember which model answers, and do not go on where it is another one.
 
         Raises:
             TeacherFault: `fatal`, where the model changed.
         """
-        if reply.model is None or self._identity.provider in ROUTED:
+        reply = next((reply for reply in replies if not isinstance(reply, TeacherFault)), None)
+        if reply is None or reply.model is None or self._identity.provider in ROUTED:
             return
         if self._served is None:
             self._served = reply.model

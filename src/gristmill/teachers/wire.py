@@ -58,6 +58,8 @@ class Format(NamedTuple):
     """The header that carries the key, and what stands before the key."""
     headers: Mapping[str, str]
     """Headers that every request has besides."""
+    several: Callable[[Mapping[str, Any], bytes], list[Reply | TeacherFault]] | None = None
+    """Every reply in a body, where a request can ask for several (`n`), each with the usage of all; or the fault in its place."""
 
 
 def malformed(text: str, evidence: bytes) -> TeacherFault:
@@ -94,7 +96,7 @@ def reasoning_kind(message: Message, usage: Usage, *, summary: bool = False, red
     return "hidden" if redacted or usage.reasoning_tokens else "none"
 
 
-def estimated(usage: Usage, request: Request, message: Message) -> Usage:
+def estimated(usage: Usage, request: Request, *messages: Message) -> Usage:
     """Return `usage` with what the provider did not report filled in by estimate, and marked so.
 
     Tokens are UTF-8 bytes / 4, rounded up, of all texts that were sent or came back. Reasoning that is not shown is not in it.
@@ -105,7 +107,9 @@ def estimated(usage: Usage, request: Request, message: Message) -> Usage:
     return usage.model_copy(
         update={
             "input_tokens": _tokens(sent) if usage.input_tokens is None else usage.input_tokens,
-            "output_tokens": _tokens(_texts(message)) if usage.output_tokens is None else usage.output_tokens,
+            "output_tokens": _tokens([text for one in messages for text in _texts(one)])
+            if usage.output_tokens is None
+            else usage.output_tokens,
             "estimated": True,
         }
     )
