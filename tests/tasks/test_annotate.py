@@ -80,6 +80,23 @@ def test_a_row_that_cannot_be_graded_is_kept_and_counts_neither_way(tmp_path: Pa
     assert (found["acceptance"]["passed"], found["acceptance"]["graded"]) == (1, 2)
 
 
+def test_rows_that_nobody_can_grade_stop_no_run_and_a_broken_judge_does(tmp_path: Path) -> None:
+    """Eighty rows without a reference are a finding about the data; a judge whose words cannot be read is paid for nothing."""
+    rows = [{"text": f"What is {number} + 1?", "output": f"#### {number + 1}"} for number in range(80)]
+    prompts = {name: value for name, value in PROMPTS.items() if name != "reference"}
+    changes: dict[str, Any] = {"prompts": prompts, "prompt": {"answer_format": "hash"}, "sampling": {}, "export": ["scored"]}
+    path = kind_recipe(tmp_path, rows, {"annotate": {"origin": "human"}}, {}, grade=["math"], **changes)
+    found = run(path, tmp_path / "run")
+    assert (found["status"], found["exported"]) == ("complete", 80)
+    assert {row["grades"][0]["reason"] for row in scored(tmp_path)} == {"no_reference"}
+
+    judge = [{"judge": "scale", "by": "teacher"}]
+    path = kind_recipe(tmp_path, rows, {"annotate": {"origin": "human"}}, {"answers": ["well, well"]}, grade=judge, **changes)
+    found = run(path, tmp_path / "judged")
+    assert found["status"] == "stopped"
+    assert "of the last 50 samples could not be graded" in found["error"]
+
+
 def test_a_model_puts_one_of_the_labels_on_each_row(tmp_path: Path) -> None:
     """A reply that names none is asked for once more; a row that gets none is kept without one."""
     task = {"annotate": {"labels": ["Short", "long"], "rubric": "by the number of words"}}

@@ -3,7 +3,7 @@
 A sample that is not complete is not shown to a grader: its status is its grade. Rules look first, and a judge is asked only where
 its word can still decide. A grader that raises is not a failed sample but an ungraded one, and when more than a fifth of the last
 fifty could not be graded the run stops, because then it is the grader or the references that are wrong, and every further sample
-would be paid for nothing.
+would be paid for nothing. Where every row is kept, only a grader that itself failed counts for that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gristmill.errors import GradingStopped, GristmillError
 from gristmill.grading.combine import Outcome, Wanted, decide
 from gristmill.grading.status import status_verdict
 from gristmill.ports import ComputationFailed
-from gristmill.records import Verdict
+from gristmill.records import GRADER_FAILURES, Verdict
 from gristmill.sending.dispatch import CallRefused, Exhausted
 from gristmill.store.outcomes import TRANSIENT_PREFIX, GradeRow, put_grade
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LAST = 50
 UNGRADED_SHARE = 0.2
+_OF_THE_GRADER = GRADER_FAILURES | {"timeout", "unreadable_judge", "no_number"}
 
 
 class Marker(NamedTuple):
@@ -179,7 +180,8 @@ class Panel:
         return verdict
 
     def _watch(self, outcome: Outcome) -> None:
-        self._last.append(outcome.reason if outcome.passed is None else None)
+        undecided = outcome.passed is None and not (self._every and _of_the_row(outcome.reason))
+        self._last.append(outcome.reason if undecided else None)
         ungraded = [reason for reason in self._last if reason is not None]
         if len(self._last) == LAST and len(ungraded) > LAST * UNGRADED_SHARE:
             reason, count = collections.Counter(ungraded).most_common(1)[0]
@@ -189,6 +191,11 @@ class Panel:
                     fix="Look at them with `gristmill preview`; mend the references or the grader and run again to go on.",
                 )
             )
+
+
+def _of_the_row(reason: str) -> bool:
+    """Whether a grader that could not say meant the row, and did not itself fail: where all rows are kept, that is a finding."""
+    return not (reason in _OF_THE_GRADER or reason.startswith(TRANSIENT_PREFIX))
 
 
 async def verdict_of(
