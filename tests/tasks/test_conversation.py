@@ -28,6 +28,9 @@ def test_two_sides_talk_until_the_turns_are_used_up(tmp_path: Path) -> None:
     assert isinstance(turns, list)
     assert [turn["role"] for turn in turns if isinstance(turn, dict)] == ["user", "assistant"] * 3
     assert grades(tmp_path)["dialogue"] == [(True, "clean")]
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    (share,) = summary["models"].values()
+    assert (share["passed"], share["graded"]) == (1, 1), "a conversation of six replies is one sample"
 
 
 def test_each_side_sees_the_other_as_its_user(tmp_path: Path) -> None:

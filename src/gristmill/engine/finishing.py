@@ -17,7 +17,7 @@ from gristmill.files.writing import replacing_folder
 from gristmill.grading.evidence import quoted_spans
 from gristmill.lineage.trail import UNKNOWN, Standing, licenses, make_record
 from gristmill.records import GradeLine
-from gristmill.selection.rules import ANNOTATED, ANNOTATED_UNGRADED, KEPT
+from gristmill.selection.rules import ANNOTATED, ANNOTATED_UNGRADED, FAILED, KEPT, NOT_WANTED, UNGRADED
 from gristmill.stats.funnel import Stage, Tally, check_conservation
 from gristmill.stats.kinds import KindTally
 from gristmill.store.effects import GRADING_PREFIX
@@ -129,8 +129,8 @@ class _Pass:
         wanted = {item.sample.row for item in used}
         for sample in row.samples:
             if sample.row not in wanted:
-                self.sampled.drop("not_wanted")
-                db.execute(INSERT_DECISION, (sample.row, 0, "not_wanted", None))
+                self.sampled.drop(NOT_WANTED)
+                db.execute(INSERT_DECISION, (sample.row, 0, NOT_WANTED, None))
         for item in used:
             status = item.sample.status
             self.statuses[status] = self.statuses.get(status, 0) + 1
@@ -143,7 +143,7 @@ class _Pass:
             if status == "complete" and not keeps:
                 self.graded.drop(item.outcome.reason)
             if not keeps:
-                rule = "ungraded" if item.outcome.passed is None else "failed"
+                rule = UNGRADED if item.outcome.passed is None else FAILED
                 db.execute(INSERT_DECISION, (item.sample.row, 0, rule, None))
             else:
                 self.graded.kept += 1

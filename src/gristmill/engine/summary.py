@@ -11,6 +11,7 @@ import orjson
 from gristmill.errors import BudgetReached, NothingAccepted
 from gristmill.exporting.card import CardFacts, write_card
 from gristmill.files.writing import write_json, write_text
+from gristmill.selection.rules import graded_sql, passed_sql
 from gristmill.stats.intervals import wilson
 from gristmill.store.effects import GRADING_PREFIX
 from gristmill.store.outcomes import load_sample
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"complete": 0, "budget": 4, "exhausted": 7, "stopped": 6, "interrupted": 130}
 RAW_SAMPLES = 3
-_PASSED = "d.rule NOT IN ('failed', 'annotated', 'ungraded', 'annotated_ungraded', 'not_wanted')"
-_GRADED = "d.rule NOT IN ('ungraded', 'annotated_ungraded', 'not_wanted')"
+_PASSED, _GRADED = passed_sql("d.rule"), graded_sql("d.rule")
 
 
 class Acceptance(NamedTuple):
@@ -210,13 +210,14 @@ def _acceptance(ledger: Reader) -> Acceptance:
 
 
 def _models(ledger: Reader) -> dict[str, Acceptance]:
-    """Return the acceptance of every model that answered."""
+    """Return the acceptance of every model that answered, over the samples that it had a part in."""
     return {
         orjson.loads(content)["model"]: Acceptance(passed, graded)
         for content, passed, graded in ledger.query(
-            f"SELECT m.content, sum({_PASSED}), sum({_GRADED}) FROM decisions d JOIN samples s ON s.id = d.sample "  # noqa: S608
+            f"SELECT m.content, sum({_PASSED}), sum({_GRADED}) FROM (SELECT DISTINCT d.sample, d.rule, r.model FROM decisions d "  # noqa: S608
+            "JOIN samples s ON s.id = d.sample "
             "JOIN requests q ON q.prompt = s.prompt AND q.sample_index = s.sample_index AND q.context = s.context "
-            "JOIN replies r ON r.request = q.id JOIN dims m ON m.id = r.model WHERE q.step NOT GLOB ? "
+            "JOIN replies r ON r.request = q.id WHERE q.step NOT GLOB ?) d JOIN dims m ON m.id = d.model "
             "GROUP BY m.id ORDER BY m.content",
             (f"{GRADING_PREFIX}*",),
         )

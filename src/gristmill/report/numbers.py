@@ -23,6 +23,7 @@ from gristmill.report.model import (
     Spend,
     Unit,
 )
+from gristmill.selection.rules import graded_sql, passed_sql
 from gristmill.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -38,12 +39,11 @@ MOST_BINS = 16
 _UNITS: Mapping[str, Unit] = {"source": "prompts", "ask": "prompts", "export": "rows"}
 
 # a sample is accepted, rejected, or neither: it could not be graded, or the sampling rule did not ask for it
-_GRADED = """
+_GRADED = f"""
 CREATE OR REPLACE TEMP VIEW graded AS SELECT s.*, p.position, p.meta, p.characters AS prompt_characters,
-CASE WHEN s.rule IS NULL OR s.rule IN ('ungraded', 'annotated_ungraded', 'not_wanted') THEN NULL
-  ELSE s.rule NOT IN ('failed', 'annotated') END AS accepted
+CASE WHEN {graded_sql("s.rule")} THEN {passed_sql("s.rule")} END AS accepted
 FROM samples s JOIN prompts p USING (prompt_id)
-"""
+"""  # noqa: S608 - our own words
 
 
 def prepare(ask: Ask) -> None:

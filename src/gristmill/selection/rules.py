@@ -20,8 +20,20 @@ if TYPE_CHECKING:
 KEPT = "kept"
 ANNOTATED, ANNOTATED_UNGRADED = "annotated", "annotated_ungraded"
 """Rules of what a task keeps whatever its graders say: they did not pass it, or could not say."""
+FAILED, UNGRADED, NOT_WANTED = "failed", "ungraded", "not_wanted"
+"""Rules of what is not looked at here: it did not pass, could not be graded, or the sampling rule did not ask for it."""
 DISTINCT_OVER = 200
 """Candidates over which the distinct rate is taken; with fewer there is none."""
+
+
+def graded_sql(rule: str) -> str:
+    """Return the SQL that says whether the sample of a `rule` (a column's name) was graded."""
+    return f"{rule} NOT IN ('{UNGRADED}', '{ANNOTATED_UNGRADED}', '{NOT_WANTED}')"
+
+
+def passed_sql(rule: str) -> str:
+    """Return the SQL that says whether the sample of a `rule` (a column's name) was graded and passed."""
+    return f"({graded_sql(rule)} AND {rule} NOT IN ('{FAILED}', '{ANNOTATED}'))"
 
 
 class Candidate(NamedTuple):

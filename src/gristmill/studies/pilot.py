@@ -15,6 +15,7 @@ from gristmill.errors import BudgetReached, InputError, Stopped
 from gristmill.files.querying import querying
 from gristmill.files.writing import write_json
 from gristmill.messages import Frozen
+from gristmill.selection.rules import graded_sql, passed_sql
 from gristmill.selection.splits import split_of
 from gristmill.stats.ratio import predict, ratio_of, t_95
 
@@ -107,9 +108,8 @@ def read_pilot(folder: RunFolder) -> Pilot | None:
     return Pilot.model_validate_json(folder.pilot.read_bytes()) if folder.pilot.exists() else None
 
 
-_PROMPTS = """
-SELECT p.prompt_id, count(*) FILTER (s.rule NOT IN ('failed', 'annotated', 'ungraded', 'annotated_ungraded', 'not_wanted')),
-  count(*) FILTER (s.rule NOT IN ('ungraded', 'annotated_ungraded', 'not_wanted')),
+_PROMPTS = f"""
+SELECT p.prompt_id, count(*) FILTER ({passed_sql("s.rule")}), count(*) FILTER ({graded_sql("s.rule")}),
   count(*) FILTER (s.kept OR s.rule = 'over_target'),
   c.usd, c.tokens, c.s
 FROM prompts p JOIN samples s USING (prompt_id) JOIN (SELECT prompt_id,
@@ -117,7 +117,7 @@ FROM prompts p JOIN samples s USING (prompt_id) JOIN (SELECT prompt_id,
   CASE WHEN count(*) FILTER (finish IS NOT NULL AND output_tokens IS NULL) = 0 THEN coalesce(sum(output_tokens), 0) END AS tokens,
   coalesce(sum(ms), 0.0) / 1000 AS s FROM calls GROUP BY prompt_id) c USING (prompt_id)
 GROUP BY p.prompt_id, p.position, c.usd, c.tokens, c.s ORDER BY p.position
-"""
+"""  # noqa: S608 - our own words
 
 
 def _estimate(plan: Plan, ask: Ask) -> Pilot:
