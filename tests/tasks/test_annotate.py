@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.runs import query, run
+from tests.servers import Answer, serving
 from tests.shared_data import recorded
 from tests.tasks.kinds import asked, grades, kind_recipe, made, samples
 
@@ -95,6 +96,13 @@ def test_rows_that_nobody_can_grade_stop_no_run_and_a_broken_judge_does(tmp_path
     found = run(path, tmp_path / "judged")
     assert found["status"] == "stopped"
     assert "of the last 50 samples could not be graded" in found["error"]
+
+    with serving(lambda _: Answer(400, {"error": {"message": "no"}})) as server:
+        changes["teacher"] = {"address": server.url, "model": "m"}
+        path = kind_recipe(tmp_path, rows, {"annotate": {"origin": "human"}}, {}, grade=judge, **changes)
+        found = run(path, tmp_path / "refused", shared=tmp_path)
+        assert len(server.requests) < 80, "no further call once the judge refuses everything"
+    assert found["status"] == "stopped"
 
 
 def test_a_model_puts_one_of_the_labels_on_each_row(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from gristmill.errors import GradingStopped, GristmillError
 from gristmill.grading.combine import Outcome, Wanted, decide
 from gristmill.grading.status import status_verdict
 from gristmill.ports import ComputationFailed
-from gristmill.records import GRADER_FAILURES, Verdict
+from gristmill.records import Verdict
 from gristmill.sending.dispatch import CallRefused, Exhausted
 from gristmill.store.outcomes import TRANSIENT_PREFIX, GradeRow, put_grade
 
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 LAST = 50
 UNGRADED_SHARE = 0.2
-_OF_THE_GRADER = GRADER_FAILURES | {"timeout", "unreadable_judge", "no_number"}
+UNREADABLE = frozenset({"unreadable_judge", "no_number"})
+"""Reasons of judges and reward models whose words say nothing: paid for, and as good as broken."""
 
 
 class Marker(NamedTuple):
@@ -141,35 +142,39 @@ class Panel:
         """
         if sample.status != "complete":
             row = put_grade(self._door.ledger, place.sample, self._status_row, place.reference, status_verdict(sample), None)
-            outcome = Outcome(row.passed, row.reason)
+            outcome, broken = Outcome(row.passed, row.reason), sample.status == "error"
         else:
-            outcome = await self._decided(prompt, sample, place, self._said(before, place.reference))
+            outcome, broken = await self._decided(prompt, sample, place, self._said(before, place.reference))
         self.graded += 1
-        self._watch(outcome)
+        self._watch(outcome, broken=broken)
         return outcome
 
-    async def _decided(self, prompt: Prompt, sample: Sample, place: Place, said: dict[int, Outcome]) -> Outcome:
+    async def _decided(self, prompt: Prompt, sample: Sample, place: Place, said: dict[int, Outcome]) -> tuple[Outcome, bool]:
+        """Return what the graders say together, and whether one of them broke on the way."""
+        broken = False
         while isinstance(outcome := decide(self._tree, said, every=self._every), Wanted):
             for index in outcome.leaves:
                 marker = self.markers[index]
                 started = time.perf_counter()
-                verdict = await self._verdict(marker, prompt, sample, place)
+                verdict, broke = await self._verdict(marker, prompt, sample, place)
+                broken = broken or broke
                 ms = (time.perf_counter() - started) * 1000
                 put_grade(self._door.ledger, place.sample, marker.row, place.reference, verdict, round(ms, 3))
                 said[index] = Outcome(verdict.passed, verdict.reason, index)
-        return outcome
+        return outcome, broken
 
-    async def _verdict(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
-        """Return what a grader says; whatever goes wrong in it is a reason why the sample could not be graded."""
+    async def _verdict(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> tuple[Verdict, bool]:
+        """Return what a grader says, and whether it broke: then that is why the sample could not be graded."""
         try:
-            return await self._asked(marker, prompt, sample, place)
+            verdict = await self._asked(marker, prompt, sample, place)
         except CallRefused as refusal:
             reason = f"{TRANSIENT_PREFIX if refusal.transient else ''}{refusal.code}"
-            return Verdict(passed=None, reason=reason, evidence={"detail": str(refusal)[:500]})
+            return Verdict(passed=None, reason=reason, evidence={"detail": str(refusal)[:500]}), True
         except Exhausted as end:
-            return Verdict(passed=None, reason=end.code, evidence={"detail": str(end)[:500]})
+            return Verdict(passed=None, reason=end.code, evidence={"detail": str(end)[:500]}), True
         except Diverged as change:
-            return Verdict(passed=None, reason="diverged", evidence={"detail": change.difference[:500]})
+            return Verdict(passed=None, reason="diverged", evidence={"detail": change.difference[:500]}), True
+        return verdict, verdict.word in ("error", "timeout") or verdict.reason in UNREADABLE
 
     async def _asked(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
         if not marker.plugin.traits["asks"]:
@@ -179,9 +184,10 @@ class Panel:
         self.cost_usd = None if self.cost_usd is None or session.cost_usd is None else self.cost_usd + session.cost_usd
         return verdict
 
-    def _watch(self, outcome: Outcome) -> None:
-        undecided = outcome.passed is None and not (self._every and _of_the_row(outcome.reason))
-        self._last.append(outcome.reason if undecided else None)
+    def _watch(self, outcome: Outcome, *, broken: bool) -> None:
+        """Stop the run where too many of the last samples could not be graded; where all rows are kept, by graders that broke."""
+        counts = outcome.passed is None and (broken or not self._every)
+        self._last.append(outcome.reason if counts else None)
         ungraded = [reason for reason in self._last if reason is not None]
         if len(self._last) == LAST and len(ungraded) > LAST * UNGRADED_SHARE:
             reason, count = collections.Counter(ungraded).most_common(1)[0]
@@ -191,11 +197,6 @@ class Panel:
                     fix="Look at them with `gristmill preview`; mend the references or the grader and run again to go on.",
                 )
             )
-
-
-def _of_the_row(reason: str) -> bool:
-    """Whether a grader that could not say meant the row, and did not itself fail: where all rows are kept, that is a finding."""
-    return not (reason in _OF_THE_GRADER or reason.startswith(TRANSIENT_PREFIX))
 
 
 async def verdict_of(
