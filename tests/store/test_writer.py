@@ -107,6 +107,26 @@ def test_a_value_that_cannot_be_stored_is_an_error_and_nobody_waits_for_ever(
     assert rows(connection) == [(1, "good")]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_thread_that_is_gone(connection: sqlite3.Connection) -> None:
+    def prepare(values: tuple[int, str]) -> tuple[int, str]:
+        raise MemoryError(values)
+
+    writer = Writer(connection)
+
+    async def work() -> None:
+        writer.put(ADD._replace(prepare=prepare), (1, "a"))
+        for _ in range(2):
+            with pytest.raises(LedgerError):
+                await asyncio.wait_for(writer.durable(), 20)
+
+    asyncio.run(work())
+    with pytest.raises(LedgerError):
+        writer.drain()
+    writer.close()
+    assert rows(connection) == []
+
+
 def test_a_task_that_was_cancelled_while_it_waited_hinders_nobody(connection: sqlite3.Connection) -> None:
     writer = Writer(connection)
 

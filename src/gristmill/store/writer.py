@@ -81,10 +81,11 @@ class Writer:
         Raises:
             LedgerError: where it could not be written.
         """
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._queue.put(Waiting(loop, future))
-        await future
+        if self.failure is None:
+            loop = asyncio.get_running_loop()
+            future = loop.create_future()
+            self._queue.put(Waiting(loop, future))
+            await future
         if self.failure is not None:
             raise self.failure
 
@@ -117,8 +118,10 @@ class Writer:
         while not ended:
             batch = [self._queue.get()]
             batch += [self._queue.get_nowait() for _ in range(self._queue.qsize())]  # nobody else takes anything
-            self._commit([item for item in batch if isinstance(item, tuple) and not isinstance(item, Waiting)])
-            _tell(batch)
+            try:
+                self._commit([item for item in batch if isinstance(item, tuple) and not isinstance(item, Waiting)])
+            finally:
+                _tell(batch)
             ended = None in batch
 
     def _commit(self, writes: list[_Write]) -> None:
@@ -140,6 +143,9 @@ class Writer:
         except (sqlite3.Error, ArithmeticError, TypeError, ValueError) as error:  # what SQLite, or a value, cannot hold
             self.failure = ledger_failure(error)
             self._roll_back()
+        except BaseException as error:  # the thread ends with it, and nobody may wait for a thread that is gone
+            self.failure = ledger_failure(error)
+            raise
 
     def _write(self, rows: dict[Statement, list[Sequence[Any]]]) -> None:
         """Write rows of several tables: those that are added first."""
@@ -180,12 +186,12 @@ def _wake(futures: Sequence[asyncio.Future[None]]) -> None:
             future.set_result(None)
 
 
-def is_damage(error: Exception) -> bool:
+def is_damage(error: BaseException) -> bool:
     """Whether a database error says that the file itself is damaged."""
     return "malformed" in str(error) or "not a database" in str(error)
 
 
-def ledger_failure(error: Exception) -> LedgerError:
+def ledger_failure(error: BaseException) -> LedgerError:
     """Return what an error of the database means to the person who runs this."""
     text = str(error)
     if "full" in text:
