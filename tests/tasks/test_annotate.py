@@ -98,10 +98,10 @@ def test_rows_that_nobody_can_grade_stop_no_run_and_a_broken_judge_does(tmp_path
     assert "of the last 50 samples could not be graded" in found["error"]
 
     with serving(lambda _: Answer(400, {"error": {"message": "no"}})) as server:
-        changes["teacher"] = {"address": server.url, "model": "m"}
+        changes["teacher"] = {"address": server.url, "model": "m", "limits": {"in_flight": 8}}
         path = kind_recipe(tmp_path, rows, {"annotate": {"origin": "human"}}, {}, grade=judge, **changes)
         found = run(path, tmp_path / "refused", shared=tmp_path)
-        assert len(server.requests) < 80, "no further call once the judge refuses everything"
+        assert len(server.requests) <= 50 + 8, "no further call once the judge refused the last fifty"
     assert found["status"] == "stopped"
 
 
