@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +91,39 @@ def test_equal_calls_one_after_the_other_are_two_calls(tmp_path: Path) -> None:
 
     first, second = asyncio.run(life())
     assert first != second
+
+
+def test_what_is_no_json_is_refused_before_it_is_recorded(tmp_path: Path) -> None:
+    """NaN would become null on the way: two formats would be one request."""
+
+    async def life(schema: dict[str, Any]) -> None:
+        async with opened(tmp_path) as (door, dispatcher):
+            try:
+                await SampleSession(door, PROMPT, 1, 0).complete([user("a")], step="s", response_format=schema)
+            finally:
+                assert dispatcher.calls == 0
+                assert door.ledger.scalar("SELECT count(*) FROM requests") == 0
+
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        asyncio.run(life({"minimum": float("nan")}))
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        asyncio.run(life({"minimum": object()}))
+
+
+def test_what_calls_share_is_told_by_its_content(tmp_path: Path) -> None:
+    """A format that a task changes in place is another one from then on."""
+
+    async def life() -> list[str]:
+        async with opened(tmp_path) as (door, _):
+            session = SampleSession(door, PROMPT, 1, 0)
+            schema: dict[str, Any] = {}
+            for kind in ("object", "array", "object"):
+                schema["type"] = kind
+                await session.complete([user("a")], step="s", response_format=schema)
+            found = door.ledger.query("SELECT d.content FROM requests q JOIN dims d ON d.id = q.params ORDER BY q.id")
+            return [json.loads(content)["response_format"]["type"] for (content,) in found]
+
+    assert asyncio.run(life()) == ["object", "array", "object"]
 
 
 def test_other_content_at_a_recorded_place_is_divergence(tmp_path: Path) -> None:

@@ -107,6 +107,29 @@ def test_a_value_that_cannot_be_stored_is_an_error_and_nobody_waits_for_ever(
     assert rows(connection) == [(1, "good")]
 
 
+def test_a_loop_that_ended_before_its_commit_costs_the_next_one_nothing(connection: sqlite3.Connection) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def prepare(values: tuple[int, str]) -> tuple[int, str]:
+        started.set()
+        go_on.wait(20)
+        return values
+
+    writer = Writer(connection)
+
+    async def leave() -> None:
+        writer.put(ADD._replace(prepare=prepare), (1, "a"))
+        waiting = asyncio.create_task(writer.durable())
+        await asyncio.to_thread(started.wait, 20)
+        waiting.cancel()
+
+    asyncio.run(leave())
+    go_on.set()
+    writer.put(ADD, (2, "b"))
+    writer.close()
+    assert rows(connection) == [(1, "a"), (2, "b")]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_nobody_waits_for_a_thread_that_is_gone(connection: sqlite3.Connection) -> None:
     def prepare(values: tuple[int, str]) -> tuple[int, str]:

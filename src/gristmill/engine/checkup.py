@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gristmill import __version__
-from gristmill.errors import GristmillError
+from gristmill.errors import GristmillError, LedgerError
 from gristmill.files.querying import querying
 from gristmill.files.writing import write_parquet
 from gristmill.ports import TeacherFault
 from gristmill.sandbox.opening import remedy, tried
-from gristmill.store.ledger import OLDEST_SQLITE
+from gristmill.store.ledger import check_sqlite
 from gristmill.store.place import NETWORK_DISKS, disk_kind, reserve_bytes, writable
 from gristmill.teachers.addresses import BUILTIN, PROVIDERS, shipped_models
 
@@ -197,11 +197,8 @@ def _exists(path: Path) -> bool:
 def _ledger(place: Path) -> Check:
     """Try a ledger's journal: two connections to one file, one writes and the other reads it."""
     name = f"SQLite {sqlite3.sqlite_version}"
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        return Check(
-            "ledger", "problem", f"{name} is too old", "Use a Python with a newer SQLite: python.org's, uv's or conda's."
-        )
     try:
+        check_sqlite()
         with tempfile.TemporaryDirectory(prefix=".gristmill-doctor-", dir=place) as folder:
             path = Path(folder) / "ledger.sqlite"
             with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as reader:
@@ -210,6 +207,8 @@ def _ledger(place: Path) -> Check:
                 writer.execute("INSERT INTO t VALUES (1)")
                 writer.commit()
                 good = mode == "wal" and reader.execute("SELECT x FROM t").fetchone() == (1,)
+    except LedgerError as error:
+        return Check("ledger", "problem", str(error), error.fix)
     except (sqlite3.Error, OSError) as error:
         return Check("ledger", "problem", f"{name}: {error}", "Run with `--ledger-dir LOCAL_FOLDER`.")
     if not good:

@@ -177,11 +177,11 @@ class Panel:
         return verdict, verdict.word in ("error", "timeout") or verdict.reason in UNREADABLE
 
     async def _asked(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
-        if not marker.plugin.traits["asks"]:
-            return await verdict_of(marker.plugin, marker.options, prompt, sample, None)
-        session = SampleSession(self._door, prompt, place.prompt, sample.index, grading=marker.step)
+        asks = marker.plugin.traits["asks"]
+        session = SampleSession(self._door, prompt, place.prompt, sample.index, grading=marker.step) if asks else None
         verdict = await verdict_of(marker.plugin, marker.options, prompt, sample, session)
-        self.cost_usd = None if self.cost_usd is None or session.cost_usd is None else self.cost_usd + session.cost_usd
+        if session is not None:
+            self.cost_usd = None if self.cost_usd is None or session.cost_usd is None else self.cost_usd + session.cost_usd
         return verdict
 
     def _watch(self, outcome: Outcome, *, broken: bool) -> None:

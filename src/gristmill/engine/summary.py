@@ -214,8 +214,8 @@ def _models(ledger: Reader) -> dict[str, Acceptance]:
     return {
         orjson.loads(content)["model"]: Acceptance(passed, graded)
         for content, passed, graded in ledger.query(
-            f"SELECT m.content, sum({_PASSED}), sum({_GRADED}) FROM (SELECT DISTINCT d.sample, d.rule, r.model FROM decisions d "  # noqa: S608
-            "JOIN samples s ON s.id = d.sample "
+            f"SELECT m.content, sum({_PASSED}), sum({_GRADED}) FROM ("  # noqa: S608 - our own words
+            "SELECT DISTINCT d.sample, d.rule, r.model FROM decisions d JOIN samples s ON s.id = d.sample "
             "JOIN requests q ON q.prompt = s.prompt AND q.sample_index = s.sample_index AND q.context = s.context "
             "JOIN replies r ON r.request = q.id WHERE q.step NOT GLOB ?) d JOIN dims m ON m.id = d.model "
             "GROUP BY m.id ORDER BY m.content",

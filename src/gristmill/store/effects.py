@@ -7,7 +7,6 @@ transient faults are history.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -117,8 +116,17 @@ class Place(NamedTuple):
 def put_request(ledger: Ledger, request: Request, place: Place) -> int:
     """Queue a request's row and return its id."""
     row = ledger.next_id("requests")
-    same = (request.role, request.identity, request.sampling, request.tools, request.response_format, place.price)
-    params = ledger.dim_of("call", same, _call)
+    rest = {"tools": request.tools, "response_format": request.response_format, "price": place.price}
+    params = ledger.dim_of(
+        "call",
+        (request.role, request.identity, request.sampling, canonical_json(rest)),
+        lambda: {
+            "role": request.role,
+            "identity": plain_identity(request.identity),
+            "sampling": plain_sampling(request.sampling),
+            **rest,
+        },
+    )
     ledger.put(
         _REQUEST,
         (
@@ -127,18 +135,6 @@ def put_request(ledger: Ledger, request: Request, place: Place) -> int:
         ),
     )  # fmt: skip
     return row
-
-
-def _call(role: str, identity: Any, sampling: Any, tools: Any, response_format: Any, price: Any) -> dict[str, Any]:
-    """Return what many calls share."""
-    return {
-        "role": role,
-        "identity": plain_identity(identity),
-        "tools": list(tools),
-        "response_format": response_format,
-        "sampling": plain_sampling(sampling),
-        "price": price,
-    }
 
 
 class Reserved(NamedTuple):
@@ -170,7 +166,7 @@ def put_reply(ledger: Ledger, request: int, attempt: int | None, reply: Reply, *
     """Queue a reply, and the end of the attempt that brought it; return the row of its message."""
     message = ledger.blob(canonical_json(reply.message.canonical()))
     usage = reply.usage
-    model = None if reply.model is None else ledger.dim_of("model", (sys.intern(reply.model),), _model)
+    model = None if reply.model is None else ledger.dim_of("model", (reply.model,), lambda: {"model": reply.model})
     ledger.put(
         _REPLY,
         (
@@ -182,10 +178,6 @@ def put_reply(ledger: Ledger, request: int, attempt: int | None, reply: Reply, *
     if attempt is not None:
         ledger.put(_ANSWERED, (attempt, at))
     return message
-
-
-def _model(name: str) -> dict[str, Any]:
-    return {"model": name}
 
 
 def moment(ledger: Reader, prompt: int, sample_index: int, step: str, occurrence: int) -> float | None:

@@ -43,11 +43,7 @@ class Ledger(Reader):
         Raises:
             LedgerError: where it is of a newer version, cannot be opened, or SQLite is too old.
         """
-        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-            raise LedgerError(
-                f"this Python has SQLite {sqlite3.sqlite_version}, and the ledger needs {'.'.join(map(str, OLDEST_SQLITE))}",
-                fix="Use a Python with a newer SQLite: python.org's, uv's or conda's.",
-            )
+        check_sqlite()
         self.path = path
         self.notes: list[str] = []
         """What happened on opening that a person should know: damage, what was lost, a migration."""
@@ -70,12 +66,12 @@ class Ledger(Reader):
         self.writer = Writer(self._db)
         self._next: dict[str, int] = {}
         self._blob_ids: dict[bytes, int] = {}
-        self._dim_ids: dict[tuple[str, bytes], int] = {}
-        self._dim_parts: dict[tuple[str | int, ...], tuple[int, tuple[Any, ...]]] = {}
         self._older_ids: dict[bytes, int] = {}
         """Of the texts before those, which may not be on disk until `_older_written`."""
         self._older_written = threading.Event()
         self._older_written.set()
+        self._dim_ids: dict[tuple[str, bytes], int] = {}
+        self._known_dims: dict[tuple[Any, ...], int] = {}
         self._seen: Seen | None = None
         self._packer = zstandard.ZstdCompressor(level=3)
         self._texts = Statement("INSERT INTO blobs VALUES", "(?,?,?)", prepare=self._packed)
@@ -220,15 +216,15 @@ class Ledger(Reader):
             self._dim_ids[key] = row
         return self._dim_ids[key]
 
-    def dim_of(self, kind: str, parts: tuple[Any, ...], content: Callable[..., Mapping[str, Any]]) -> int:
-        """Return the row of shared content that is made of `parts`; made and hashed once while they are the same objects."""
-        key = (kind, *map(id, parts))
-        known = self._dim_parts.get(key)
+    def dim_of(self, kind: str, parts: tuple[Any, ...], content: Callable[[], Mapping[str, Any]]) -> int:
+        """Return the row of shared content that follows from hashable `parts`: put together and hashed once for equal ones."""
+        key = (kind, *parts)
+        known = self._known_dims.get(key)
         if known is None:
-            if len(self._dim_parts) >= _REMEMBERED:
-                self._dim_parts.clear()
-            known = self._dim_parts[key] = (self.dim(kind, content(*parts)), parts)  # kept, so that no id is given twice
-        return known[0]
+            if len(self._known_dims) >= _REMEMBERED:
+                self._known_dims.clear()
+            known = self._known_dims[key] = self.dim(kind, content())
+        return known
 
     # -- small facts -------------------------------------------------------------------------------------------------
 
@@ -249,6 +245,19 @@ class Ledger(Reader):
         if self.writer.failure is None:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+
+
+def check_sqlite() -> None:
+    """Make sure that this Python's SQLite can write a ledger.
+
+    Raises:
+        LedgerError: where it is too old.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise LedgerError(
+            f"this Python has SQLite {sqlite3.sqlite_version}, and the ledger needs {'.'.join(map(str, OLDEST_SQLITE))}",
+            fix="Use a Python with a newer SQLite: python.org's, uv's or conda's.",
+        )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -8,10 +8,10 @@ because for every statement the thread gives the interpreter up and has to wait 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
-from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -154,18 +154,13 @@ class Writer:
             start = 0
             for size in _AT_ONCE:
                 while len(given) - start >= size:
-                    part = given[start : start + size]
-                    self._connection.execute(_statement(what, size), part[0] if size == 1 else list(chain.from_iterable(part)))
+                    sql = what.head + ",".join([what.marks] * size) + what.tail
+                    self._connection.execute(sql, list(chain.from_iterable(given[start : start + size])))
                     start += size
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-
-
-@lru_cache(maxsize=256)
-def _statement(what: Statement, size: int) -> str:
-    return what.head + ",".join([what.marks] * size) + what.tail
 
 
 def _tell(batch: Iterable[_Queued]) -> None:
@@ -177,7 +172,8 @@ def _tell(batch: Iterable[_Queued]) -> None:
         elif isinstance(item, threading.Event):
             item.set()
     for loop, futures in waiting.items():
-        loop.call_soon_threadsafe(_wake, futures)
+        with contextlib.suppress(RuntimeError):  # the loop ended, and with it whoever waited
+            loop.call_soon_threadsafe(_wake, futures)
 
 
 def _wake(futures: Sequence[asyncio.Future[None]]) -> None:
