@@ -168,6 +168,15 @@ def test_reuse_of_another_run(tmp_path: Path) -> None:
     assert len(asked) == len(set(asked))
 
 
+def test_a_part_of_a_finished_run_does_not_stand_for_the_whole(tmp_path: Path) -> None:
+    path = recipe(tmp_path, prompts=30)
+    whole = run(path, tmp_path / "run")
+    assert whole["exported"]
+    assert run(path, tmp_path / "run", until="index")["exported"] == 0
+    again = run(path, tmp_path / "run")
+    assert (again["exported"], again["calls"]["made"]) == (whole["exported"], 0)
+
+
 def test_equal_prompts(tmp_path: Path) -> None:
     """Equal references merge, different ones are rejected, each counted."""
     path = recipe(tmp_path, prompts=4)
@@ -200,6 +209,10 @@ def test_until_and_limit(tmp_path: Path) -> None:
     assert part["prompts"] == 10
     assert not (tmp_path / "run/export").exists()
     assert run(path, tmp_path / "run")["prompts"] == 30
+    assert run(path, tmp_path / "run", until="index")["exported"] == 0
+    again = run(path, tmp_path / "run")  # a part of a finished run does not stand for the whole
+    assert again["exported"]
+    assert again["calls"]["made"] == 0
     asked = (tmp_path / "log").read_text().split()
     assert len(asked) == len(set(asked))
 

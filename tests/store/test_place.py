@@ -63,6 +63,9 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     code, _, err = finish(command("run", str(path), "-o", str(tmp_path / "run")))
     assert code == 6
     assert err.startswith("error: another process is running")
+    code, _, err = finish(command("run", str(path), "-o", str(tmp_path / "run"), "--fresh"))
+    assert code == 6
+    assert err.startswith("error: another process is running")
     assert first.poll() is None
     first.kill()
     first.communicate()

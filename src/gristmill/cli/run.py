@@ -11,6 +11,7 @@ from gristmill.cli.pilot import ask_first
 from gristmill.cli.report import keep_report
 from gristmill.cli.summary import summary_text
 from gristmill.cli.terminal import Reporter, safe
+from gristmill.store.rundir import check_idle
 from gristmill.teachers.addresses import key_for
 
 if TYPE_CHECKING:
@@ -43,13 +44,14 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
     changes: dict[str, Any] = {"target": {"rows": flags.rows}} if flags.rows else {}
     loaded = api.load(recipe, changes)
     folder = api.run_folder(loaded.recipe.name, flags.output, flags.ledger_dir)
-    if flags.fresh:
-        _move_aside(folder, reporter)
     plan = api.plan(loaded, trust=flags.trust)
     person = environment(flags.allow_keys)
     if flags.until != "index":
         for place in plan.endpoints.values():
             key_for(place, person)  # what is missing is said before anything is asked
+    if flags.fresh:
+        _move_aside(folder, reporter)
+    if flags.until != "index":
         ask_first(plan, folder, flags.ask_above_usd, reporter, yes=flags.yes)
     opening = api.Opening(
         environment=person,
@@ -79,6 +81,7 @@ def _move_aside(folder: RunFolder, reporter: Reporter) -> None:
     """Keep an earlier run under another name: what was paid for is never deleted."""
     if not folder.path.exists():
         return
+    check_idle(folder)
     mark = time.strftime("%Y%m%d-%H%M%S")
     if folder.ledger.parent != folder.path and folder.ledger.exists():
         folder.ledger.rename(folder.ledger.with_name(f"{folder.ledger.name}.{mark}"))

@@ -231,8 +231,8 @@ def _suffixes(plan: Plan) -> dict[str, str]:
 def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Finish, door: Door, progress: Progress) -> None:
     """Write the card, the summary, the manifest and the last status."""
     content = summary.content
+    door.ledger.remember("finished", _finish_mark(plan, door.ledger) if finished.rows else "")
     if finished.rows:
-        door.ledger.remember("finished", _finish_mark(plan, door.ledger))
         write_text(folder.export / "README.md", write_card(_facts(plan, summary, finished, door)))
     write_json(folder.summary, content)
     write_json(

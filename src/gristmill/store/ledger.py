@@ -237,14 +237,22 @@ class Ledger(Reader):
         self.put("INSERT INTO events(at, kind, detail) VALUES(?,?,?)", (at, kind, detail))
 
     def close(self) -> None:
-        """Write what is queued, mark the end as clean and let go."""
+        """Write what is queued, mark the end as clean and let go.
+
+        Raises:
+            LedgerError: where the log cannot be folded into the file; what was recorded is safe in the log.
+        """
         if self.writer.failure is None:
             self.put("INSERT OR REPLACE INTO meta VALUES('clean', '1')", ())
         self.writer.close()
         self.reader.close()
-        if self.writer.failure is None:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.close()
+        try:
+            if self.writer.failure is None:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise ledger_failure(error) from None
+        finally:
+            self._db.close()
 
 
 def check_sqlite() -> None:

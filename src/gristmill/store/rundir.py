@@ -128,13 +128,7 @@ def open_run(folder: RunFolder) -> Generator[Ledger]:
         write_text(folder.path / "ledger.place", f"{ledger_path}\n")
     else:
         check_folder(folder.path)
-    lock = filelock.FileLock(str(folder.path / ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise LedgerError(
-            f"another process is running {folder.path}", fix="Wait for it, or choose another folder with `-o FOLDER`."
-        ) from None
+    lock = _locked(folder)
     try:
         ledger = Ledger(ledger_path)
         try:
@@ -143,3 +137,23 @@ def open_run(folder: RunFolder) -> Generator[Ledger]:
             ledger.close()
     finally:
         lock.release()
+
+
+def check_idle(folder: RunFolder) -> None:
+    """Make sure that no process is running a folder that exists.
+
+    Raises:
+        LedgerError: where one is.
+    """
+    _locked(folder).release()
+
+
+def _locked(folder: RunFolder) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(str(folder.path / ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise LedgerError(
+            f"another process is running {folder.path}", fix="Wait for it, or choose another folder with `-o FOLDER`."
+        ) from None
+    return lock

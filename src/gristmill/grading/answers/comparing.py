@@ -52,6 +52,7 @@ class Pending(NamedTuple):
 
 
 _QUOTED = re.compile(r"(['\"])(.*)\1", re.DOTALL)
+_NAMED = re.compile(r"\s*(\\?[A-Za-z][\w{}() ]*?)\s*=(?!=)")
 EXACT = Compared(True, "equal", "text")
 
 
@@ -90,7 +91,12 @@ def _same_text(reference: str, answer: str) -> bool:
     if reference.strip() == answer.strip():
         return True
     one, other = tidy(reference), tidy(answer)
-    return bool(one) and one.replace(" ", "") == other.replace(" ", "") and (" " not in one or is_mathematical(one))
+    return bool(one) and _close(one) == _close(other) and (" " not in one or is_mathematical(one))
+
+
+def _close(text: str) -> str:
+    """Return mathematics without the spaces that mean nothing; between digits they do: `1 1/2` is not `11/2`."""
+    return re.sub(r"(?<!\d) | (?!\d)| (?=\d{3}(?!\d))", "", text)
 
 
 def _folded(text: str) -> str:
@@ -155,7 +161,9 @@ def _structures(reference: str, answer: str, kind: Kind, rules: Rules) -> Compar
         return _without_parts(reference, answer, kind)
     if not _same_brackets(wanted, found) or len(wanted.parts) != len(found.parts):
         return Compared(False, "different", kind, answer[:200])
-    if kind == "set" or wanted.shape == "union" or not (wanted.brackets or found.brackets or rules.ordered):
+    bare = not (wanted.brackets or found.brackets)
+    named = bare and all(_NAMED.match(part) for part in (*wanted.parts, *found.parts))  # names say what is what, not the order
+    if kind == "set" or wanted.shape == "union" or named or (bare and not rules.ordered):
         return _unordered(wanted, found, kind, rules)
     pairs: list[tuple[str, str]] = []
     for one, other in zip(wanted.parts, found.parts, strict=True):
@@ -181,7 +189,15 @@ def _part(reference: str, answer: str, rules: Rules) -> Compared | Pending:
         other = _QUOTED.fullmatch(answer)
         same = quoted[2] == (other[2] if other else answer)
         return Compared(True, "equal", "text") if same else Compared(None, "unverifiable", "text")
+    named, other = _NAMED.match(reference), _NAMED.match(answer)
+    if named and other and _name(named[1]) != _name(other[1]):
+        return Compared(False, "different", "name", answer[:200])
     return compare(reference, answer, kind_of(reference), rules)
+
+
+def _name(text: str) -> str:
+    """Return whose value a part gives; a number beside the name only counts: the roots `x_1` and `x_2` may be swapped."""
+    return re.sub(r"_?\{?\d+\}?$|\s", "", tidy(text))
 
 
 def _same_brackets(wanted: Structure, found: Structure) -> bool:
@@ -217,6 +233,7 @@ def _passes(result: Compared | Pending) -> bool:
 # --- algebra
 
 
+_SUM = re.compile(r"[\d\s+*/().-]*\d[\d\s+*/().-]*")
 _FACTOR = re.compile(r"\s*(?:\\times|\\cdot|[*×·])\s*")
 
 
@@ -245,6 +262,8 @@ def _expressions(reference: str, answer: str) -> Compared | Pending:
         same = _factors(answer) == factors  # a reference that is a product wants the factors, not their value
         return Compared(same, "equal" if same else "different", "factors", answer[:200])
     sides = [side for side in re.split(r"(?<![<>!])=", answer) if side.strip()]
+    steps: list[str] = []
     if len(sides) > 1 and "=" not in reference and not same_constant(reference):
-        answer = sides[-1].strip()  # a chain ends in its result
-    return Pending(((reference, answer),))
+        *steps, answer = (side.strip() for side in sides)  # a chain ends in its result …
+    sums = [step for step in steps if _SUM.fullmatch(step)]  # … and each sum on the way has to come to it
+    return Pending(((reference, answer), *((answer, step) for step in sums)))

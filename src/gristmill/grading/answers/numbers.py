@@ -282,7 +282,7 @@ class _Tail(NamedTuple):
     scale: int
 
 
-_TAIL = re.compile(r"(?:[^\W\d_]\^?[23²³](?![0-9])|[^\W\d_]|[\s%$€£¥₹/.,;()\-'\"!])*")
+_TAIL = re.compile(r"(?!!)(?:[^\W\d_]\^?[23²³](?![0-9])|[^\W\d_]|[\s%$€£¥₹/.,;()\-'\"!])*")
 _UNIT_POWER = re.compile(r"(?<=[^\W\d_²³])\^?[23²³](?![0-9])")
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PERCENT = {"percent", "pct"}
@@ -319,7 +319,8 @@ _UNITS = {
 _UNIT_KINDS = {word: kind for kind, words in _UNITS.items() for word in words.split()}
 _NUMBERS = """zero none half third quarter one two three four five six seven eight nine ten eleven twelve thirteen
 fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred
-thousand million billion trillion dozen"""
+thousand million billion trillion dozen hundreds thousands millions billions trillions tenths hundredths thousandths
+lakh lakhs crore crores bn mio ppm ppb"""
 _DOUBTS = """or not cannot nor neither if unless than least most about approximately around roughly nearly almost
 between to but however except depending depends maybe perhaps possibly probably might could unknown undetermined
 assuming plus minus"""
@@ -330,7 +331,7 @@ _NUMBER_WORDS, _HEDGES, _MATH_WORDS = (frozenset(words.split()) for words in (_N
 def _read_tail(tail: str) -> _Tail | None:
     """Read what follows a number as its unit; None where it could change what the number says."""
     if not tail.strip(" .!"):
-        return _Tail(percent=False, unit="", scale=1)
+        return None if tail.startswith("!") else _Tail(percent=False, unit="", scale=1)  # `4!` is a factorial
     words = _WORD.findall(tail.lower())
     listed = tail.lstrip().startswith(",") or tail.count(",") > 1  # words that a number begins, not its unit
     if listed or any(character.isnumeric() for character in _UNIT_POWER.sub("", tail)):  # `10²`, `18万`

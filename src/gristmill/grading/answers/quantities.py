@@ -26,6 +26,12 @@ _WORD_DATE = re.compile(
 _CHOICE = re.compile(
     r"(?:(?:the )?(?:correct )?(?:answer|option|choice)\s*(?:is|:)?\s*)?[(\[]?([A-Za-z])[)\].:]?(?:\s+\S.*)?\.?", re.DOTALL
 )
+_HEDGED = re.compile(
+    r"[A-Za-z](?:[)\]]?\s*(?:or|and|[,/&])\s*[(\[]?[A-Za-z](?!\w)"
+    r"|[)\]]?\s+(?:is|isn|was|wasn|can|cannot|could|do|does|don|doesn|am|not)\b(?!\s+(?:correct|right|the\b)))",
+    re.IGNORECASE,
+)
+"""Two letters at once, or a letter of which something else is said than that it is right."""
 _LETTER = re.compile(r"[(\[]?([A-J])[)\].]?")
 
 
@@ -93,9 +99,9 @@ def read_date(text: str) -> dt.date | None:
 
 
 def read_choice(text: str) -> str | None:
-    """Return the letter of a multiple choice, with or without the words of the choice after it."""
-    match = _CHOICE.fullmatch(text.strip()[:400])
-    return match[1].upper() if match else None
+    """Return the letter of a multiple choice, perhaps with the words of the choice after it; None where it is not one alone."""
+    match = _CHOICE.fullmatch(text := text.strip()[:400])
+    return match[1].upper() if match and not _HEDGED.match(text, match.start(1)) else None
 
 
 def is_choice(text: str) -> bool:

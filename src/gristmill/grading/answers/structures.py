@@ -14,6 +14,7 @@ Shape = Literal["tuple", "set", "union"]
 MAX_PARTS = 200
 _OPENING, _CLOSING = "([{", ")]}"
 _ASSIGNED = re.compile(r"[A-Za-z](?:_\{?\w+\}?|\([A-Za-z]\))?\s*=\s*(?!=)(.+)", re.DOTALL)
+_NAMED_LATER = re.compile(r",\s*\\?[A-Za-z][\w{}() ]*=(?!=)")
 _MEMBER = re.compile(r"[A-Za-z]\s*\\in\s+(.+)", re.DOTALL)
 _RELATION = r"(<=|>=|<|>)"
 _BOTH_SIDES = re.compile(rf"([^<>=]+){_RELATION}\s*([A-Za-z])\s*{_RELATION}([^<>=]+)")
@@ -54,6 +55,8 @@ def tidy(text: str) -> str:
 
 def without_name(text: str) -> str:
     r"""Return what stands after `x =` or `x \in`, where only that stands before."""
+    if _NAMED_LATER.search(text):
+        return text  # a list whose parts have names of their own
     match = _ASSIGNED.fullmatch(text) or _MEMBER.fullmatch(text)
     return match[1].strip() if match else text
 
