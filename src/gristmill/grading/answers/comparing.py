@@ -16,7 +16,7 @@ from gristmill.grading.answers.expressions import is_bounded, is_mathematical, s
 from gristmill.grading.answers.kinds import NUMBERS, STRUCTURES, kind_of
 from gristmill.grading.answers.numbers import Number, conclusion, equal, read, show, worked_out
 from gristmill.grading.answers.quantities import read_choice, read_date, read_time, same_time
-from gristmill.grading.answers.structures import Structure, read_structure, tidy, without_name
+from gristmill.grading.answers.structures import Structure, name_of, read_structure, tidy, without_name
 
 if TYPE_CHECKING:
     from gristmill.grading.answers.kinds import Kind
@@ -52,7 +52,6 @@ class Pending(NamedTuple):
 
 
 _QUOTED = re.compile(r"(['\"])(.*)\1", re.DOTALL)
-_NAMED = re.compile(r"\s*(\\?[A-Za-z][\w{}() ]*?)\s*=(?!=)")
 EXACT = Compared(True, "equal", "text")
 
 
@@ -91,11 +90,11 @@ def _same_text(reference: str, answer: str) -> bool:
     if reference.strip() == answer.strip():
         return True
     one, other = tidy(reference), tidy(answer)
-    return bool(one) and _close(one) == _close(other) and (" " not in one or is_mathematical(one))
+    return bool(one) and _unspaced(one) == _unspaced(other) and (" " not in one or is_mathematical(one))
 
 
-def _close(text: str) -> str:
-    """Return mathematics without the spaces that mean nothing; between digits they do: `1 1/2` is not `11/2`."""
+def _unspaced(text: str) -> str:
+    """Return mathematics without the spaces that mean nothing: all but those between digits, unless three follow."""
     return re.sub(r"(?<!\d) | (?!\d)| (?=\d{3}(?!\d))", "", text)
 
 
@@ -162,7 +161,7 @@ def _structures(reference: str, answer: str, kind: Kind, rules: Rules) -> Compar
     if not _same_brackets(wanted, found) or len(wanted.parts) != len(found.parts):
         return Compared(False, "different", kind, answer[:200])
     bare = not (wanted.brackets or found.brackets)
-    named = bare and all(_NAMED.match(part) for part in (*wanted.parts, *found.parts))  # names say what is what, not the order
+    named = bare and all(name_of(part) for part in (*wanted.parts, *found.parts))  # names say what is what, not the order
     if kind == "set" or wanted.shape == "union" or named or (bare and not rules.ordered):
         return _unordered(wanted, found, kind, rules)
     pairs: list[tuple[str, str]] = []
@@ -189,15 +188,10 @@ def _part(reference: str, answer: str, rules: Rules) -> Compared | Pending:
         other = _QUOTED.fullmatch(answer)
         same = quoted[2] == (other[2] if other else answer)
         return Compared(True, "equal", "text") if same else Compared(None, "unverifiable", "text")
-    named, other = _NAMED.match(reference), _NAMED.match(answer)
-    if named and other and _name(named[1]) != _name(other[1]):
+    names = {name_of(reference), name_of(answer)}
+    if len(names) == 2 and None not in names:
         return Compared(False, "different", "name", answer[:200])
     return compare(reference, answer, kind_of(reference), rules)
-
-
-def _name(text: str) -> str:
-    """Return whose value a part gives; a number beside the name only counts: the roots `x_1` and `x_2` may be swapped."""
-    return re.sub(r"_?\{?\d+\}?$|\s", "", tidy(text))
 
 
 def _same_brackets(wanted: Structure, found: Structure) -> bool:
@@ -233,7 +227,7 @@ def _passes(result: Compared | Pending) -> bool:
 # --- algebra
 
 
-_SUM = re.compile(r"[\d\s+*/().-]*\d[\d\s+*/().-]*")
+_SUM = re.compile(r"(?=\D*\d)[\d\s+*/().-]+")
 _FACTOR = re.compile(r"\s*(?:\\times|\\cdot|[*×·])\s*")
 
 

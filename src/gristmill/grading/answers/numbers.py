@@ -253,7 +253,7 @@ def _from_match(match: re.Match[str]) -> Number | None:
     part = match.groupdict(default="")
     if (part["sign"] and part["inner"]) or sum(map(str.isdigit, match.group())) > MAX_DIGITS:
         return None
-    tail = _read_tail(part["tail"])
+    tail = None if part["tail"].startswith("!") else _read_tail(part["tail"])  # `4!` is a factorial
     magnitude = _magnitude(part)
     if tail is None or magnitude is None:
         return None
@@ -282,7 +282,7 @@ class _Tail(NamedTuple):
     scale: int
 
 
-_TAIL = re.compile(r"(?!!)(?:[^\W\d_]\^?[23²³](?![0-9])|[^\W\d_]|[\s%$€£¥₹/.,;()\-'\"!])*")
+_TAIL = re.compile(r"(?:[^\W\d_]\^?[23²³](?![0-9])|[^\W\d_]|[\s%$€£¥₹/.,;()\-'\"!])*")
 _UNIT_POWER = re.compile(r"(?<=[^\W\d_²³])\^?[23²³](?![0-9])")
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PERCENT = {"percent", "pct"}
@@ -331,7 +331,7 @@ _NUMBER_WORDS, _HEDGES, _MATH_WORDS = (frozenset(words.split()) for words in (_N
 def _read_tail(tail: str) -> _Tail | None:
     """Read what follows a number as its unit; None where it could change what the number says."""
     if not tail.strip(" .!"):
-        return None if tail.startswith("!") else _Tail(percent=False, unit="", scale=1)  # `4!` is a factorial
+        return _Tail(percent=False, unit="", scale=1)
     words = _WORD.findall(tail.lower())
     listed = tail.lstrip().startswith(",") or tail.count(",") > 1  # words that a number begins, not its unit
     if listed or any(character.isnumeric() for character in _UNIT_POWER.sub("", tail)):  # `10²`, `18万`

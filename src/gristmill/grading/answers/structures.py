@@ -14,7 +14,9 @@ Shape = Literal["tuple", "set", "union"]
 MAX_PARTS = 200
 _OPENING, _CLOSING = "([{", ")]}"
 _ASSIGNED = re.compile(r"[A-Za-z](?:_\{?\w+\}?|\([A-Za-z]\))?\s*=\s*(?!=)(.+)", re.DOTALL)
-_NAMED_LATER = re.compile(r",\s*\\?[A-Za-z][\w{}() ]*=(?!=)")
+_NAME = r"\\?[A-Za-z][\w{}() ]*"
+_NAMED = re.compile(rf"\s*({_NAME}?)\s*=(?!=)")
+_NAMED_LATER = re.compile(rf",\s*{_NAME}=(?!=)")
 _MEMBER = re.compile(r"[A-Za-z]\s*\\in\s+(.+)", re.DOTALL)
 _RELATION = r"(<=|>=|<|>)"
 _BOTH_SIDES = re.compile(rf"([^<>=]+){_RELATION}\s*([A-Za-z])\s*{_RELATION}([^<>=]+)")
@@ -59,6 +61,12 @@ def without_name(text: str) -> str:
         return text  # a list whose parts have names of their own
     match = _ASSIGNED.fullmatch(text) or _MEMBER.fullmatch(text)
     return match[1].strip() if match else text
+
+
+def name_of(part: str) -> str | None:
+    """Return whose value a tidied part gives (`x = 1`), or None; a number after the name only counts (`x_1`, `x_2`)."""
+    match = _NAMED.match(part)
+    return re.sub(r"_?\{?\d+\}?$|\s", "", match[1]) if match else None
 
 
 def read_structure(text: str) -> Structure | None:
