@@ -195,6 +195,18 @@ def test_a_reset_without_a_time_holds_nobody() -> None:
     run(work())
 
 
+def test_a_long_wait_that_an_overloaded_server_asks_for_is_told_once() -> None:
+    async def work() -> None:
+        said: list[str] = []
+        door = Gate(Bounds(8), Shared(None), StopSwitch(), SystemClock(), said.append)
+        for wait_s in (2.0, 86400.0, 86400.0):
+            fault = TeacherFault("HTTP 503: busy", kind="transient", code="http_503", pace=Pace(wait_s))
+            door.failed(await door.enter(REQUEST), fault)
+        assert said == ["the server asks to be tried again in 86400 s: HTTP 503: busy"]
+
+    run(work())
+
+
 def test_nobody_waits_at_the_gate_of_a_run_that_stops() -> None:
     async def work() -> None:
         switch = StopSwitch()

@@ -49,7 +49,9 @@ def said(text: str) -> dict[str, Any]:
         (502, "transient"),
         (503, "transient"),
         (504, "transient"),
+        (521, "transient"),
         (529, "transient"),
+        (530, "transient"),
     ],
 )
 def test_a_status_says_whether_trying_again_makes_sense(status: int, kind: str) -> None:
@@ -135,6 +137,7 @@ def test_no_redirect_is_followed_and_no_key_reaches_the_other_host(status: int) 
         (completion(choices=[{"message": "text"}]), "no message"),
         (completion(choices=[{"message": {"content": 7}}]), "no message"),
         (completion(choices=[{"message": {"content": [{"type": "text"}]}}]), "no message"),
+        (completion(choices=[{"message": {"content": [{"type": "image_url", "image_url": "x"}]}}]), "no message"),
         (completion(message={"tool_calls": [{}]}), "tool calls"),
         (completion(message={"tool_calls": "x"}), "tool calls"),
         (completion(message={"tool_calls": 7}), "tool calls"),

@@ -193,6 +193,25 @@ def test_reasoning_between_tags_at_the_start_is_reasoning(text: str, finish: str
     assert reply.meta["reasoning"] == ("visible" if thinking else "none")
 
 
+def test_an_answer_in_parts_is_reasoning_and_text() -> None:
+    """As Mistral's reasoning models answer."""
+    thought = {
+        "type": "thinking",
+        "thinking": [{"type": "text", "text": "2 and 2 "}, {"type": "text", "text": "is 4"}],
+        "closed": True,
+    }
+    reply = reply_to(completion([thought, {"type": "text", "text": "The answer "}, {"type": "text", "text": "is 4."}]))
+    assert (reply.message.thinking, reply.message.content) == ("2 and 2 is 4", "The answer is 4.")
+    assert reply.meta["reasoning"] == "visible"
+
+
+def test_a_name_that_is_empty_is_none() -> None:
+    names = iter(["a", "", "a"])
+    with serving(lambda _: Answer(200, completion(model=next(names)))) as server:
+        replies = ask(http(server.url), *(a_request(index=index) for index in range(3)))
+    assert [reply.model for reply in replies] == ["a", None, "a"]
+
+
 def test_tags_are_text_where_the_provider_splits() -> None:
     reply = reply_to(completion("<think>x</think>4", message={"reasoning": "mine"}))
     assert (reply.message.thinking, reply.message.content) == ("mine", "<think>x</think>4")

@@ -109,6 +109,21 @@ def test_of_several_streamed_answers_the_first_is_taken() -> None:
     assert streamed(Answer(200, sse(chunks, done=True), EVENT_STREAM)).message.content == "answer 0"
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_answer_that_is_streamed_in_parts_is_read_or_malformed(*, known: bool) -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "2 and 2"}]}
+    other = {"type": "text", "text": " is 4"} if known else {"type": "image_url", "image_url": "x"}
+    deltas: list[Any] = ["", [thought], [thought], [other], "."]
+    chunks = [{"choices": [{"index": 0, "delta": {"content": delta}}]} for delta in deltas]
+    whole = [*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+    if known:
+        reply = streamed(Answer(200, sse(whole, done=True), EVENT_STREAM))
+        assert (reply.message.thinking, reply.message.content) == ("2 and 22 and 2", " is 4.")
+    else:
+        with pytest.raises(TeacherFault, match="no message"):
+            streamed(Answer(200, sse(whole, done=True), EVENT_STREAM))
+
+
 def loop_of(api: str, phrase: str) -> Iterator[dict[str, Any]]:
     """Yield the events of a stream that says a phrase for good."""
     events = {"chat": chat_chunks, "responses": response_events, "messages": message_events}[api](Said(phrase, ""))

@@ -100,6 +100,8 @@ class Gate:
         self._slots = Slots(0.0, 0.0, 0)
         self._unreported = 0
         self._closed_until = 0.0
+        self._told_until = 0.0
+        """Until when a person knows that the server asks to be left alone."""
         self._held: dict[str, Held] = {}
         """By limit."""
         self._mean_tokens = 0.0
@@ -230,7 +232,15 @@ class Gate:
             self._heed(passed, fault.pace)
         if fault.kind == "limited":
             self._close(passed, fault, now)
+        elif fault.kind == "transient" and fault.pace:
+            self._tell(fault, fault.pace.retry_after_s or 0.0, now)
         self._leave()
+
+    def _tell(self, fault: TeacherFault, told_s: float, now: float) -> None:
+        """Say once that requests wait long because the server asks for it."""
+        if told_s >= LONG_PAUSE_S and now >= self._told_until:
+            self._told_until = now + told_s
+            self._say(f"the server asks to be tried again in {told_s:.0f} s: {fault}")
 
     def dropped(self) -> None:
         """Note that a request was not sent after all, or that nobody knows what became of it."""

@@ -104,13 +104,14 @@ def _reply(content: Mapping[str, Any], choice: Any, usage: Usage, evidence: byte
     if one is None:
         raise malformed("the reply has no choices", evidence)
     wire = as_object(one.get("message"))
-    text = as_text((wire or {}).get("content") or "")
-    if wire is None or text is None:
+    said = None if wire is None else _said(wire.get("content"))
+    if wire is None or said is None:
         raise malformed("the reply's choice has no message", evidence)
+    thought, text = said
     finish = _FINISH.get(as_text(one.get("finish_reason")), "unknown")
     if not text and as_text(wire.get("refusal")):
         text, finish = wire["refusal"], "content_filter"
-    thinking = as_text(wire.get("reasoning_content") or wire.get("reasoning"))
+    thinking = as_text(wire.get("reasoning_content") or wire.get("reasoning")) or thought
     if not thinking:
         thinking, text = split_thinking(text, cut=finish == "length")
     message = Message(role="assistant", content=text, thinking=thinking, tool_calls=_tool_calls(wire.get("tool_calls"), evidence))
@@ -126,10 +127,31 @@ def _reply(content: Mapping[str, Any], choice: Any, usage: Usage, evidence: byte
         message=message,
         finish=finish,
         usage=usage,
-        model=as_text(content.get("model")),
+        model=as_text(content.get("model")) or None,
         provider_request_id=as_text(content.get("id")),
         meta={"reasoning": seen, **{name: value for name, value in known.items() if value}},
     )
+
+
+def _said(content: Any) -> tuple[str, str] | None:
+    """Return the reasoning and the text in a message's content, or None where it is neither a text nor parts that can be read.
+
+    Parts are how Mistral's reasoning models answer: `thinking` with texts in it, then `text`
+    (docs.mistral.ai/studio-api/conversations/reasoning).
+    """
+    parts = as_list(content)
+    if parts is None:
+        text = as_text(content or "")
+        return None if text is None else ("", text)
+    texts: dict[str, list[str]] = {"thinking": [], "text": []}
+    for part in map(as_object, parts):
+        kind = as_text((part or {}).get("type")) or ""
+        inner = None if part is None or kind not in texts else part.get(kind)
+        said = None if inner is None else _said(inner)
+        if said is None:
+            return None
+        texts[kind].append("".join(said))
+    return "".join(texts["thinking"]), "".join(texts["text"])
 
 
 def split_thinking(text: str, *, cut: bool) -> tuple[str | None, str]:
@@ -190,6 +212,8 @@ class ChunkFold:
         self._details: list[Any] = []
         self._logprobs: list[Any] = []
         self._finish: Any = None
+        self._unread: Any = None
+        """A content that nobody can read, kept so that the whole is malformed and not half."""
 
     @property
     def finished(self) -> bool:
@@ -209,8 +233,16 @@ class ChunkFold:
         delta = as_object(choice.get("delta")) or {}
         self._details += as_list(delta.get("reasoning_details")) or []
         fresh: list[str] = []
-        for name in ("reasoning_content", "reasoning", "content", "refusal"):
-            text = as_text(delta.get(name))
+        said = _said(delta.get("content"))
+        if said is None:
+            self._unread = delta["content"]
+        thought, content = said or ("", "")
+        for name, text in (
+            ("reasoning_content", as_text(delta.get("reasoning_content")) or thought),
+            ("reasoning", as_text(delta.get("reasoning"))),
+            ("content", content),
+            ("refusal", as_text(delta.get("refusal"))),
+        ):
             if text:
                 self._texts.setdefault(name, []).append(text)
                 fresh.append(text)
@@ -229,6 +261,8 @@ class ChunkFold:
     def body(self) -> dict[str, Any]:
         """Return the completion as far as it came."""
         message: dict[str, Any] = {"role": "assistant", **{name: "".join(texts) for name, texts in self._texts.items()}}
+        if self._unread is not None:
+            message["content"] = self._unread
         if self._details:
             message["reasoning_details"] = self._details
         if self._calls:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gristmill.ports import FaultKind
     from gristmill.records import Pace, Reply, Request, TeacherIdentity
 
-TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 522, 524, 529})
+TRANSIENT = frozenset({408, 409, 425, *range(500, 600)})
 FATAL = frozenset({401, 402, 403, 404, 405})
 HOPELESS = frozenset(
     {
