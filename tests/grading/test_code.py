@@ -166,7 +166,7 @@ def test_weak_tests_prove_nothing() -> None:
     """Where the recipe asks for strong tests, passing weak ones is no verdict."""
     said = graded("def sign(a):\n    return (a > 0) - (a < 0)\n", STRONG, min_kill_rate=0.6)
     assert (said.reason, said.evidence["kill_rate"]) == ("pass", 1.0)
-    weak = {**WEAK, "test_code": "def check(c):\n    c([1])\n"}
+    weak = {**WEAK, "test_code": "def check(c):\n    assert c([1])\n"}
     said = graded("def top(a):\n    return a[0]\n", weak, min_kill_rate=0.6)
     assert (said.passed, said.reason, said.evidence["kill_rate"]) == (None, "weak_tests", 0.0)
     assert graded("def top(a):\n    return a[0]\n", weak).reason == "pass"
@@ -189,6 +189,99 @@ def test_tests_that_cannot_run_are_not_the_codes_fault() -> None:
     assert graded("def add(a, b):\n    return 1\n", broken).reason == "broken_tests"
     silent = {"mode": "function", "entry_point": "add", "test_code": "def check(candidate):\n    pass\n"}
     assert graded("def add(a, b):\n    return 1\n", silent).reason == "broken_tests"
+
+
+EQUAL = "self.assertEqual(add(1, 2), 3)"
+GOOD, BAD = "def add(a, b):\n    return a + b\n", "def add(a, b):\n    return a - b\n"
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(
+    ("tests", "good", "bad"),
+    [
+        ({"tests": ["add(1, 2) == 3"]}, "pass", "fail"),
+        ({"tests": ["add(1, 2) == 3", "assert abs(add(1, 2) - 3) < 1"]}, "pass", "fail"),
+        ({"tests": ["not add(1, 2) == 1"]}, "pass", "pass"),
+        ({"tests": ["add(1, 2)"]}, "broken_tests", "broken_tests"),
+        ({"tests": ["print(add(1, 2) == 3)"]}, "broken_tests", "broken_tests"),
+        ({"tests": ["assert (add(1, 2) == 3, 'three')"]}, "broken_tests", "broken_tests"),
+        ({"test_code": "def check(c):\n    return c(1, 2) == 3\n"}, "pass", "fail"),
+        ({"test_code": "def check(c):\n    def three():\n        pass\n    c(1, 2)\n"}, "broken_tests", "broken_tests"),
+        ({"test_code": "def test_add():\n    assert add(1, 2) == 3\n"}, "pass", "fail"),
+        (
+            {"test_code": f"import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        {EQUAL}\n"},
+            "pass",
+            "fail",
+        ),
+        ({"test_code": "import unittest\nassert add(1, 2)\nunittest.main()\n"}, "broken_tests", "broken_tests"),
+        ({"tests": ["assert add(1, 2) == 3"], "mode": "fnction"}, "reference_not_a_task", "reference_not_a_task"),
+    ],
+)
+def test_tests_that_assert_nothing_prove_nothing(tests: dict[str, Any], good: str, bad: str) -> None:
+    task = {"entry_point": "add", **tests}
+    assert (graded(GOOD, task).reason, graded(BAD, task).reason) == (good, bad)
+
+
+RAISES = """def check(f):
+    try:
+        f(-1)
+        assert False
+    except ValueError as error:
+        assert str(error) == 'below'
+"""
+BOX = "class Box:\n    def __init__(self, n):\n        self.n = n\n    def twice(self):\n        return FACTOR * self.n\n"
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(
+    ("code", "entry_point", "tests", "reason"),
+    [
+        ("def f(x):\n    if x < 0:\n        raise ValueError('below')\n", "f", RAISES, "pass"),
+        ("def f(x):\n    if x < 0:\n        raise ValueError('above')\n", "f", RAISES, "fail"),
+        ("def f(x):\n    if x < 0:\n        raise KeyError('below')\n", "f", RAISES, "error"),
+        ("def f(x):\n    return x\n", "f", RAISES, "fail"),
+        ("class Own(Exception): ...\ndef f(x):\n    raise Own\n", "f", RAISES.replace("ValueError", "Own"), "broken_tests"),
+        (BOX.replace("FACTOR", "2"), "Box", "box = Box(3)\nassert (box.n, box.twice()) == (3, 6)\n", "pass"),
+        (BOX.replace("FACTOR", "3"), "Box", "box = Box(3)\nassert (box.n, box.twice()) == (3, 6)\n", "fail"),
+        (BOX + "    def __eq__(self, other):\n        return True\n", "Box", "assert Box(1) == 7\n", "fail"),
+        ("def f(n):\n    yield from range(n)\n", "f", "assert list(f(3)) == [0, 1, 2]\n", "pass"),
+        ("def f(n):\n    yield from range(n)\n", "f", "assert f(3) == [0, 1, 2]\n", "fail"),
+        ("def f(n):\n    return lambda x: x + n\n", "f", "assert f(1)(2) == 3\n", "pass"),
+        ("def f(a):\n    a.append(1)\n", "f", "a = []\nf(a)\nassert a == [1]\n", "pass"),
+        ("def f(a):\n    a = [1]\n", "f", "a = []\nf(a)\nassert a == [1]\n", "fail"),
+        ("def f(g):\n    return g(1)\n", "f", "assert f(lambda x: x) == 1\n", "broken_tests"),
+    ],
+)
+def test_tests_see_what_code_raises_changes_and_keeps(code: str, entry_point: str, tests: str, reason: str) -> None:
+    assert graded(code, {"entry_point": entry_point, "test_code": tests}).reason == reason
+
+
+def fenced(code: str, language: str = "python") -> str:
+    return f"```{language}\n{code}```\n"
+
+
+PLUS = "def plus(a, b):\n    return a + b\n"
+USES_PLUS = "def add(a, b):\n    return plus(a, b)\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "entry_point", "code"),
+    [
+        (f"{fenced(GOOD)}Use it:\n{fenced('print(add(1, 2))' + chr(10))}", "add", GOOD),
+        (f"{fenced(GOOD)}Output:\n{fenced('3' + chr(10), '')}", "add", GOOD),
+        (f"{fenced(BAD)}No:\n{fenced(GOOD)}", "add", GOOD),
+        (f"{fenced(USES_PLUS)}{fenced(PLUS)}", "add", f"{PLUS}\n{USES_PLUS}"),
+        (f"{fenced(PLUS)}{fenced('z = 1' + chr(10))}{fenced(USES_PLUS)}", "add", f"{PLUS}\n{USES_PLUS}"),
+        ("1. So:\n\n   ```python\n   def add(a, b):\n       return a + b\n   ```\n", "add", GOOD),
+        (f"```python\n{GOOD}", "add", GOOD),
+        (f"{fenced('print(3)' + chr(10))}Output:\n{fenced('3' + chr(10), '')}", "", "print(3)\n"),
+        (f"{fenced('print(3)' + chr(10), '')}Output:\n{fenced('3' + chr(10), '')}", "", "print(3)\n"),
+        (fenced("7\n", ""), "", "7\n"),
+        (f"{fenced(GOOD)}```\n```\n", "add", GOOD),
+    ],
+)
+def test_the_program_is_found_among_blocks(answer: str, entry_point: str, code: str) -> None:
+    assert whole_code(answer, entry_point, "", "last") == code
 
 
 @needs_bubblewrap

@@ -114,8 +114,8 @@ def test_an_answer_that_is_streamed_in_parts_is_read_or_malformed(*, known: bool
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "2 and 2"}]}
     other = {"type": "text", "text": " is 4"} if known else {"type": "image_url", "image_url": "x"}
     deltas: list[Any] = ["", [thought], [thought], [other], "."]
-    chunks = [{"choices": [{"index": 0, "delta": {"content": delta}}]} for delta in deltas]
-    whole = [*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+    chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": {"content": delta}}]} for delta in deltas]
+    whole: list[dict[str, Any]] = [*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
     if known:
         reply = streamed(Answer(200, sse(whole, done=True), EVENT_STREAM))
         assert (reply.message.thinking, reply.message.content) == ("2 and 22 and 2", " is 4.")

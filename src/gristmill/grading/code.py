@@ -74,7 +74,7 @@ async def examine(prompt: Prompt, options: CodeOptions, session: Session) -> str
     return None if found.kill_rate >= WEAK_BELOW else found.words
 
 
-@grader("code", version=2, options=CodeOptions, needs=Needs(sandbox=True), proof=proof_of, examine=examine)
+@grader("code", version=3, options=CodeOptions, needs=Needs(sandbox=True), proof=proof_of, examine=examine)
 async def grade_code(prompt: Prompt, sample: Sample, options: CodeOptions, session: Session) -> Verdict:
     """Run code in the sandbox against the reference's tests.
 

@@ -95,6 +95,7 @@ async def _results(program: Program, job: Mapping[str, Any], tier: Tier, limits:
     mode = job["mode"]
     wanted: dict[str, Any] = {"mode": "stdio" if mode == "stdio" else "function", "code": job["code"]}
     wanted |= {"output_bytes": OUTPUT_BYTES} if mode == "stdio" else {"entry_point": job["entry_point"]}
+    wanted |= {"relayed": True} if mode == "referee" else {}
     todo = as_list(job.get("inputs" if mode == "stdio" else "calls")) or []
     try:
         await program.load(wanted)
@@ -129,7 +130,7 @@ async def _referee(program: Program, job: Mapping[str, Any], tier: Tier, limits:
     """Let tests in walls of their own call the candidate: every call passes through here, as data."""
     failures: list[Failed] = []
     async with started(tier, limits._replace(call_s=limits.total_s)) as referee:
-        tests = {"mode": "referee", "code": job["tests"], **{key: job[key] for key in ("entry_point", "names", "check")}}
+        tests = {"mode": "referee", "code": job["tests"], **{key: job[key] for key in ("entry_point", "names", "run")}}
         try:
             said = await _relayed(program, referee, tests, failures)
         except Failed as failure:

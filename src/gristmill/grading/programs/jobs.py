@@ -21,17 +21,17 @@ def job_of(task: Task, code: str, limits: Mapping[str, float]) -> dict[str, Any]
     if task.mode == "stdio":
         return {**job, "inputs": [stdin for stdin, _ in task.cases]}
     if task.mode == "referee":
-        names, check = _stubs(task)
-        return {**job, "entry_point": task.entry_point, "tests": task.program, "names": names, "check": check}
+        names, run = _stubs(task)
+        return {**job, "entry_point": task.entry_point, "tests": task.program, "names": names, "run": run}
     calls = [[test.name, encode(test.arguments), encode(test.keywords)] for test in task.tests]
     return {**job, "entry_point": task.entry_point, "calls": calls}
 
 
-def _stubs(task: Task) -> tuple[list[str], bool]:
-    """Return the functions that a referee's tests call and do not define, and whether they wait to be called as `check`."""
+def _stubs(task: Task) -> tuple[list[str], list[str]]:
+    """Return the functions that a referee's tests call and do not define, and those of their own that wait to be called."""
     tree = parsed(task.program)
     if tree is None:
-        return [task.entry_point], False
+        return [task.entry_point], []
     nodes = list(ast.walk(tree))
     bound = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     bound |= {
@@ -48,4 +48,15 @@ def _stubs(task: Task) -> tuple[list[str], bool]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
     }
     stubs = {task.entry_point, *(name for name in called - bound if not hasattr(builtins, name))}
-    return sorted(stubs), "check" in bound and not top
+    return sorted(stubs), [] if top else _waiting(tree)
+
+
+def _waiting(tree: ast.Module) -> list[str]:
+    """Return what somebody has to call: `check`, or else the functions `test…` and the classes of tests."""
+    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    classes = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).split(".")[-1] == "TestCase" for base in node.bases)
+    ]
+    return ["check"] if "check" in defined else [*(name for name in defined if name.startswith("test")), *classes]

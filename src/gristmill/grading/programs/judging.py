@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.grading.programs.comparing import same_value
+from gristmill.grading.programs.parsing import asserts
 from gristmill.values import decode
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Judged(NamedTuple):
 def judged(task: Task, result: dict[str, Any]) -> Judged:
     """Compare a sandbox's results with what the task expects."""
     if task.mode == "referee":
-        return _refereed(result)
+        return _refereed(result, task.program)
     stdio = task.mode == "stdio"
     wanted: list[Any] = [*task.cases] if stdio else [*task.tests]
     tests: list[bool] = []
@@ -52,13 +53,15 @@ def _why_wrong(one: dict[str, Any], mode: str) -> str:
     return "fail" if one["code"] == 0 else "error" if one["code"] > 0 else "crash"
 
 
-def _refereed(result: dict[str, Any]) -> Judged:
+def _refereed(result: dict[str, Any], tests: str) -> Judged:
     said = result.get("referee")
     if said is None:
         failure = result["results"][0]
         return Judged(failure["failed"], (), failure["detail"])
     if "passed" in said:
-        return Judged("pass", (True,)) if said["passed"] else Judged("broken_tests", (), "the tests call nothing")
+        lacks = "" if asserts(tests) else "the tests assert nothing"
+        lacks = lacks if said["passed"] else "the tests call nothing"
+        return Judged("broken_tests", (), lacks) if lacks else Judged("pass", (True,))
     if "broken" in said:
         return Judged("broken_tests", (), str(said["broken"]))
     if "detail" in said:

@@ -50,6 +50,9 @@ class Task(NamedTuple):
         return self._replace(tests=self.tests[::-1], cases=self.cases[::-1])
 
 
+_MODES = (None, "function", "input")
+
+
 def read_task(reference: str, context: str = "") -> Task | None:
     """Return what a reference asks for, or None where it is no task.
 
@@ -63,7 +66,7 @@ def read_task(reference: str, context: str = "") -> Task | None:
     entry_point = (as_text(content.get("entry_point")) or "").strip()
     if as_list(content.get("cases")):
         task = _stdio_task(as_list(content["cases"]) or [])
-    elif not entry_point.isidentifier():
+    elif not entry_point.isidentifier() or content.get("mode") not in _MODES:
         return None
     elif content.get("mode") == "input":
         return _input_task(content, entry_point)
@@ -113,10 +116,11 @@ def _function_task(content: dict[str, Any], entry_point: str, context: str) -> T
     lines = [text for text in as_list(content.get("tests")) or as_list(content.get("test_list")) or [] if isinstance(text, str)]
     program = as_text(content.get("test_code")) or as_text(content.get("test"))
     if program is None and lines:
-        tests = [test for line in lines if (test := read_test(line)) is not None]
+        tests = [test for line in lines if (test := read_test(_asserted(line))) is not None]
         if len(tests) == len(lines):
             return Task("function", entry_point, tuple(tests), lines=tuple(line.strip() for line in lines))
-        program = "\n".join([*(str(one) for one in as_list(content.get("test_imports")) or []), *lines])
+        imports = [str(one) for one in as_list(content.get("test_imports")) or []]
+        program = "\n".join([*imports, *(_asserted(line) for line in lines)])
     return None if program is None else Task("referee", entry_point, program=f"{_definitions(context, entry_point)}{program}")
 
 
@@ -132,6 +136,15 @@ def _definitions(context: str, entry_point: str) -> str:
         or (isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name != entry_point)
     ]
     return "".join(f"{ast.unparse(node)}\n" for node in kept)
+
+
+def _asserted(line: str) -> str:
+    """Return a line of tests, or the assertion of it where it only compares: `f(1) == 2` by itself asserts nothing."""
+    match parsed(line.strip()):
+        case ast.Module(body=[ast.Expr(value=ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()) as found)]):
+            return f"assert {ast.unparse(found)}"
+        case _:
+            return line
 
 
 def read_test(line: str) -> Test | None:

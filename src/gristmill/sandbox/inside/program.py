@@ -78,16 +78,42 @@ def serve_function(job, receive, send):
         send({"i": 0, "error": said(error)})
         return
     send({"i": 0, "value": ["n", 0]})
+    kept = []
+    of_kept = {
+        "#get": lambda at, name: getattr(kept[at], name),
+        "#call": lambda at, args, kwargs: kept[at](*args, **kwargs),
+        "#item": lambda at, key: kept[at][key],
+        "#iter": lambda at: iter(kept[at]),
+        "#next": lambda at: next(kept[at]),
+        "#len": lambda at: len(kept[at]),
+        "#str": lambda at: str(kept[at]),
+    }
     while True:
         wanted = receive()
         try:
-            value = module.__dict__[wanted["name"]](*decode(wanted["args"]), **decode(wanted["kwargs"]))
-            answer = {"i": wanted["i"], "value": encode(value)}
+            args, function = decode(wanted["args"]), of_kept.get(wanted["name"]) or module.__dict__[wanted["name"]]
+            value = function(*args, **decode(wanted["kwargs"]))
+            tagged = encode(value)
+            if job.get("relayed"):
+                tagged = ["t", [tagged, changed(wanted["args"], args), ["n", 0]]]
+                if tagged[1][0][0] == "o":
+                    kept.append(value)
+                    tagged[1][2] = encode(len(kept) - 1)
+            answer = {"i": wanted["i"], "value": tagged}
         except TooLarge:
             answer = {"i": wanted["i"], "error": "TooLarge: the value is too deep or too large"}
         except BaseException as error:
             answer = {"i": wanted["i"], "error": said(error)}
         send(answer)
+
+
+def changed(tagged, args):
+    """Return tagged arguments as a call left them, or nothing where it left them as they were."""
+    try:
+        after = encode(args)
+    except TooLarge:
+        return ["n", 0]
+    return ["n", 0] if after == tagged else after
 
 
 def serve_stdio(job, receive, send):
@@ -173,35 +199,103 @@ def run_program(code):
 
 def serve_referee(job, receive, send):
     """Run tests that are a program; what they call is somewhere else."""
+    import builtins
+    import json
+
     state = {"i": 0}
-
-    def stub(name):
-        def candidate(*args, **kwargs):
-            state["i"] += 1
-            send({"call": name, "args": encode(list(args)), "kwargs": encode(kwargs)})
-            answer = receive()
-            if "error" in answer:
-                raise CandidateFailed(answer["error"])
-            return decode(answer["value"])
-
-        return candidate
 
     class CandidateFailed(Exception):
         """What is tested raised an exception of its own."""
+
+    class NoData(Exception):
+        """The tests hand over what cannot cross, such as a function."""
+
+    class Remote:
+        """A value that stayed with the code: what its parts are is asked there, what it equals is not."""
+
+        def __init__(self, at, truth):
+            self._at, self._truth = at, truth
+
+        def __getattr__(self, name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return ask("#get", (self._at, name), {})
+
+        def __call__(self, *args, **kwargs):
+            return ask("#call", (self._at, list(args), kwargs), {})
+
+        def __getitem__(self, key):
+            return ask("#item", (self._at, key), {})
+
+        def __iter__(self):
+            return ask("#iter", (self._at,), {})
+
+        def __next__(self):
+            return ask("#next", (self._at,), {})
+
+        def __len__(self):
+            return ask("#len", (self._at,), {})
+
+        def __str__(self):
+            return ask("#str", (self._at,), {})
+
+        def __bool__(self):
+            return self._truth
+
+    def raised(text):
+        """Return an exception of the code as one of the same builtin type, for tests that expect it."""
+        name, _, words = text.partition(": ")
+        kind = getattr(builtins, name, None)
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            try:
+                return type(name, (CandidateFailed, kind), {})(words)
+            except TypeError:
+                pass
+        return CandidateFailed(text)
+
+    def ask(name, args, kwargs):
+        tagged = encode(list(args)), encode(kwargs)
+        if '["o",' in json.dumps(tagged, separators=(",", ":")):
+            raise NoData("the tests hand a value to the code that is no data")
+        state["i"] += 1
+        send({"call": name, "args": tagged[0], "kwargs": tagged[1]})
+        answer = receive()
+        if "error" in answer:
+            raise raised(answer["error"])
+        value, after, at = decode(answer["value"])
+        for mine, theirs in zip(args, after or ()):
+            if type(mine) is type(theirs) and type(mine) in (list, dict, set):
+                mine.clear()
+                (mine.extend if type(mine) is list else mine.update)(theirs)
+        return value if at is None else Remote(at, bool(value))
+
+    def stub(name):
+        return lambda *args, **kwargs: ask(name, args, kwargs)
 
     candidate = stub(job["entry_point"])
     names = {"__name__": "tests", "candidate": candidate, **{name: stub(name) for name in job["names"]}}
     try:
         exec(compile(job["code"], "tests.py", "exec"), names)
-        if job["check"]:
-            names["check"](candidate)
+        for name in job["run"]:
+            run_tests(names[name], candidate)
     except AssertionError as error:
         send({"failed": said(error)})
     except CandidateFailed as error:
-        send({"failed": f"the code raised {error}"[:500]})
+        send({"failed": f"the code raised {said(error)}"[:500]})
     except BaseException as error:
         # what the tests make of a value (`None - 5`) is the code's fault; what they lack themselves is theirs
-        own = state["i"] == 0 or isinstance(error, (NameError, ImportError, SyntaxError, MemoryError))
-        send({"broken" if own else "failed": said(error)})
+        lacking = (NameError, ImportError, SyntaxError, MemoryError, SystemExit, NoData)
+        send({"broken" if state["i"] == 0 or isinstance(error, lacking) else "failed": said(error)})
     else:
         send({"passed": state["i"]})
+
+
+def run_tests(tests, candidate):
+    """Run a function of tests, which may say that they failed by returning so, or each test of a class."""
+    if isinstance(tests, type):
+        for name in sorted(dir(tests)):
+            if name.startswith("test"):
+                tests(name).debug()
+        return
+    said = tests(*[candidate] * tests.__code__.co_argcount)
+    assert said is None or said, f"the tests returned {said!r}"
