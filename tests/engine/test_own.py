@@ -5,16 +5,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gristmill import api
+from gristmill.engine import guarding
 from gristmill.engine.own import load_file
 from gristmill.errors import InputError, SourceError
 from gristmill.recipe.document import dump_document
+from tests import runs
 from tests.cli.commands import inside
 from tests.runs import run
 from tests.tasks.kinds import replies, samples
@@ -169,6 +174,56 @@ def test_what_returns_nothing_is_a_row_with_its_reason(tmp_path: Path) -> None:
     assert {stage["stage"]: stage["dropped"] for stage in made["funnel"]}["sample"] == {"error: task: TypeError": 2}
     graded = trusted(recipe(tmp_path, EXAMPLE.replace("    return Verdict(", "    Verdict(")), tmp_path / "grader")
     assert {stage["stage"]: stage["dropped"] for stage in graded["funnel"]}["grade"] == {"grader_error": 2}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("raise SystemExit(3)", "RuntimeError('it called sys.exit(3)') at mine.py:17"),
+        ("1 / 0", "ZeroDivisionError('division by zero') at mine.py:17"),
+        ("while True: pass", "TimeoutError('it did not come back within 0.2 s') at mine.py:1"),
+    ],
+)
+def test_a_grader_that_breaks_exits_or_hangs_is_a_row_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, words: str
+) -> None:
+    monkeypatch.setattr(guarding, "LIMIT_S", 0.2)
+    code = EXAMPLE.replace("    return Verdict(passed=sample", f"    {line}\n    return Verdict(passed=sample")
+    made = trusted(recipe(tmp_path, code), tmp_path / "run")
+    assert {stage["stage"]: stage["dropped"] for stage in made["funnel"]}["grade"] == {"grader_error": 2}
+    assert made["first_fault"].startswith("mine.py:loud")
+    assert words in made["first_fault"]
+    assert words in made["error"]
+
+
+def test_a_task_that_exits_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    code = EXAMPLE.replace("    reply = await", "    raise SystemExit\n    reply = await")
+    made = trusted(recipe(tmp_path, code), tmp_path / "run")
+    assert {stage["stage"]: stage["dropped"] for stage in made["funnel"]}["sample"] == {"error: task: RuntimeError": 2}
+    assert made["first_fault"] == "RuntimeError('it called sys.exit(None)') at mine.py:10"
+
+
+def test_what_ones_own_code_prints_is_not_the_result(tmp_path: Path) -> None:
+    code = EXAMPLE.replace("    return Verdict(passed=sample", "    print('mine')\n    return Verdict(passed=sample")
+    recipe(tmp_path, f"print('loaded')\n{code}")
+    done = inside(tmp_path, "run", "recipe.yaml", "--trust", "--yes", "--json")
+    assert done.object["status"] == "complete"
+    assert {"mine", "loaded"} <= set(done.err.split())
+
+
+def test_ctrl_c_ends_a_run_that_somebodys_code_holds_up(tmp_path: Path) -> None:
+    """An async function that never awaits: no alarm ends it, and the event loop hears nothing."""
+    code = EXAMPLE.replace("    reply = await", "    print('holding', flush=True)\n    while True: pass\n    reply = await")
+    process = runs.command("run", str(recipe(tmp_path, code)), "--trust", "--yes", "-o", str(tmp_path / "run"))
+    assert process.stderr is not None
+    while "holding" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    with suppress(ProcessLookupError):
+        while process.poll() is None:  # two signals at one moment are one
+            process.send_signal(signal.SIGINT)
+            os.sched_yield()
+    assert runs.finish(process)[0] == 130
 
 
 def test_a_sources_rows_are_taken_one_by_one(tmp_path: Path) -> None:

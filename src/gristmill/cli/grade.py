@@ -25,7 +25,8 @@ MOST_REASONS = 8
 def grade_command(path: str, chosen: Chosen, fields: Fields, output: str | None, *, as_json: bool) -> None:
     """Grade a file of outputs and say what came out."""
     reporter = Reporter(as_json=as_json)
-    graded = grade_file(Path(path), chosen, fields, Path(output) if output else None, reporter.grading)
+    with reporter.only_result():
+        graded = grade_file(Path(path), chosen, fields, Path(output) if output else None, reporter.grading)
     reporter.result("\n".join(_lines(graded)), graded.model_dump(mode="json"))
 
 
@@ -76,7 +77,8 @@ def own_grader(name: str, *, trust: bool) -> None:
     Raises:
         InputError: where it is not trusted or cannot be loaded.
     """
-    put_own(GRADERS, name, Path(), "yes" if trust else "no")
+    with Reporter(as_json=False).only_result():
+        put_own(GRADERS, name, Path(), "yes" if trust else "no")
 
 
 def chosen_grader(grader: str, options: list[str], sandbox: str) -> Chosen:

@@ -47,7 +47,8 @@ def pilot_command(recipe: str, prompts: int, flags: SampleFlags, *, as_json: boo
         indexing=reporter.indexing,
         sandbox=accepted(flags.sandbox),
     )
-    pilot = make_pilot(api.plan(loaded, trust=flags.trust), folder, opening, prompts)
+    with reporter.only_result():
+        pilot = make_pilot(api.plan(loaded, trust=flags.trust), folder, opening, prompts)
     reporter.result("\n".join(_lines(pilot, recipe, folder)), pilot.model_dump(mode="json"))
 
 

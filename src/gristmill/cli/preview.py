@@ -20,7 +20,8 @@ def preview_command(recipe: str, count: int, flags: SampleFlags, *, as_json: boo
     opening = api.Opening(
         environment=environment(flags.allow_keys), say=reporter.say, indexing=reporter.indexing, sandbox=accepted(flags.sandbox)
     )
-    content = api.preview(api.plan(loaded, trust=flags.trust), folder, opening, count)
+    with reporter.only_result():
+        content = api.preview(api.plan(loaded, trust=flags.trust), folder, opening, count)
     reporter.result("\n".join(_lines(content, recipe)), content)
 
 

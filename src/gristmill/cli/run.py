@@ -44,7 +44,8 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
     changes: dict[str, Any] = {"target": {"rows": flags.rows}} if flags.rows else {}
     loaded = api.load(recipe, changes)
     folder = api.run_folder(loaded.recipe.name, flags.output, flags.ledger_dir)
-    plan = api.plan(loaded, trust=flags.trust)
+    with reporter.only_result():
+        plan = api.plan(loaded, trust=flags.trust)
     person = environment(flags.allow_keys)
     if flags.until != "index":
         for place in plan.endpoints.values():
@@ -64,7 +65,9 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
         indexing=reporter.indexing,
         sandbox=accepted(flags.sandbox),
     )
-    finish(api.run(plan, folder, opening), folder, recipe, reporter)
+    with reporter.only_result():
+        summary = api.run(plan, folder, opening)
+    finish(summary, folder, recipe, reporter)
 
 
 def finish(summary: Summary, folder: RunFolder, recipe: str, reporter: Reporter, hint: Sequence[str] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ def _facts(content: dict[str, Any]) -> list[str]:
         + (f", reused {calls['reused']:,}" if calls["reused"] else "")
         + (f", in flight at a crash {calls['in_flight_at_crash']:,}" if calls["in_flight_at_crash"] else ""),
         f"cost {cost}" + (f" (${per_row:.5f} per accepted row)" if per_row else "") + f", {spent}",
+        *([f"first fault: {safe(content['first_fault'])}"] if content.get("first_fault") else []),
         *([f"code of models ran in {walls(content['sandbox'])}"] if content["sandbox"] else []),
         *(f"graded by {safe(grader)}" for grader in content["graders"] if " by " in grader),
     ]
@@ -78,10 +80,12 @@ def _facts(content: dict[str, Any]) -> list[str]:
 
 def next_command(content: dict[str, Any], recipe: str) -> str:
     """Return the command that makes sense now."""
+    where = f"{shlex.quote(recipe)} -o {shlex.quote(content['run'])}" + (" --trust" if content.get("own") else "")
     if content["status"] in ("interrupted", "stopped", "budget"):
-        return f"gristmill run {recipe} -o {content['run']}"
+        return f"gristmill run {where}"
     if content["accepted"] == 0:
-        return f"gristmill preview {recipe} -o {content['run']}"
+        return f"gristmill preview {where}"
     if find_spec("datasets") is None:
-        return f"gristmill serve {content['run']}"
-    return f"python -c \"import datasets; print(datasets.load_dataset('{content['run']}/export'))\""
+        return f"gristmill serve {shlex.quote(content['run'])}"
+    folder = f"{content['run']}/export"
+    return f"python -c {shlex.quote(f'import datasets; print(datasets.load_dataset({folder!r}))')}"

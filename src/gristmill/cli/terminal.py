@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,6 +12,8 @@ import orjson
 from gristmill.visible import safe
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from gristmill.engine.progress import Snapshot
 
 
@@ -29,6 +32,13 @@ class Reporter:
         self.as_json = as_json
         self._live = sys.stderr.isatty() and not as_json
         self._width = 0
+        self._out = sys.stdout
+
+    @contextmanager
+    def only_result(self) -> Generator[None]:
+        """While the block runs, let what somebody's own code prints go to standard error."""
+        with redirect_stdout(sys.stderr):
+            yield
 
     def say(self, *lines: str) -> None:
         """Tell a person something, now; on standard error, so that standard output stays the result."""
@@ -41,10 +51,10 @@ class Reporter:
         """Give the result: text for a person, or the object for a program."""
         self._clear()
         if self.as_json:
-            sys.stdout.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
+            self._out.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
         else:
-            sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
+            self._out.write(text if text.endswith("\n") else text + "\n")
+        self._out.flush()
 
     def show(self, snapshot: Snapshot) -> None:
         """Show how far a run is, in one line that is written over."""

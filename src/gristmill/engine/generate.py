@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from gristmill.engine.guarding import told
 from gristmill.engine.marking import Place
 from gristmill.engine.sampling import attempts_due, rows_expected
 from gristmill.engine.session import Diverged, SampleSession
@@ -120,7 +121,8 @@ class Generation:
     """One run's generation: what the prompts of this process share."""
 
     def __init__(self, plan: Plan, door: Door, panel: Panel, tick: Callable[[], None], limit: int | None = None) -> None:
-        self._limit = limit
+        self.limit = limit
+        """Prompts to ask at most, where the person said so."""
         self.plan = plan
         self.door = door
         self.panel = panel
@@ -145,7 +147,7 @@ class Generation:
 
     def again(self) -> Generation:
         """Return a generation that goes through the same prompts once more, with what is on record by now."""
-        return Generation(self.plan, self.door, self.panel, self._tick, self._limit)
+        return Generation(self.plan, self.door, self.panel, self._tick, self.limit)
 
     async def run(self) -> None:
         """Run prompts until the target is reached, all are settled, or the switch is turned."""
@@ -153,7 +155,7 @@ class Generation:
         try:
             async with asyncio.TaskGroup() as group:
                 for count, prompt in enumerate(prompt_rows(self.door.ledger, self.door.context, fresh=True)):
-                    if self.settler.selector.over or self.door.switch.on or prompt.position == self._limit:
+                    if self.settler.selector.over or self.door.switch.on or prompt.position == self.limit:
                         break
                     if not self._settled_before(prompt):
                         if not await self._room(prompt.position):
@@ -305,8 +307,8 @@ class Generation:
         except GristmillError:
             raise
         except Exception as error:  # noqa: BLE001 - the task is somebody's code: its failure is a row with its reason
-            self.first_error = self.first_error or repr(error)
-            return self._failed(prompt, session, "error", f"task: {type(error).__name__}", repr(error))
+            self.first_error = self.first_error or told(error)
+            return self._failed(prompt, session, "error", f"task: {type(error).__name__}", told(error))
 
     def _failed(self, prompt: Prompt, session: SampleSession, status: str, reason: str, detail: str) -> Sample:
         return Sample.model_validate(

@@ -12,6 +12,7 @@ import collections
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gristmill.engine.guarding import told
 from gristmill.engine.sampling import attempts_due
 from gristmill.engine.session import Diverged, SampleSession
 from gristmill.errors import GradingStopped, GristmillError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 LAST = 50
 UNGRADED_SHARE = 0.2
+GRADER_ERROR = "grader_error"
 UNREADABLE = frozenset({"unreadable_judge", "no_number"})
 """Reasons of judges and reward models whose words say nothing: paid for, and as good as broken."""
 
@@ -88,6 +90,8 @@ class Panel:
         """Samples graded in this process."""
         self.cost_usd: float | None = 0.0
         """What judges cost in this process; None as soon as one cost is unknown."""
+        self.first_error: str | None = None
+        """What the first grader that broke said."""
         self._last: collections.deque[str | None] = collections.deque(maxlen=LAST)
 
     def standing(self, sample: SampleRow, reference: int, *, final: bool = False) -> Outcome | None:
@@ -174,6 +178,8 @@ class Panel:
             return Verdict(passed=None, reason=end.code, evidence={"detail": str(end)[:500]}), True
         except Diverged as change:
             return Verdict(passed=None, reason="diverged", evidence={"detail": change.difference[:500]}), True
+        if verdict.reason == GRADER_ERROR:
+            self.first_error = self.first_error or f"{marker.plugin.name}: {verdict.evidence['error']}"
         return verdict, verdict.word in ("error", "timeout") or verdict.reason in UNREADABLE
 
     async def _asked(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
@@ -191,9 +197,10 @@ class Panel:
         ungraded = [reason for reason in self._last if reason is not None]
         if len(self._last) == LAST and len(ungraded) > LAST * UNGRADED_SHARE:
             reason, count = collections.Counter(ungraded).most_common(1)[0]
+            why = f" ({self.first_error})" if reason == GRADER_ERROR else ""
             self._door.switch.stop(
                 GradingStopped(
-                    f"{len(ungraded)} of the last {LAST} samples could not be graded, {count} of them because `{reason}`",
+                    f"{len(ungraded)} of the last {LAST} samples could not be graded, {count} of them because `{reason}`{why}",
                     fix="Look at them with `gristmill preview`; mend the references or the grader and run again to go on.",
                 )
             )
@@ -218,7 +225,7 @@ async def verdict_of(
     except (GristmillError, CallRefused):
         raise
     except Exception as error:  # noqa: BLE001 - becomes a row with its reason; the panel stops the run if it repeats
-        return Verdict(passed=None, reason="grader_error", evidence={"error": repr(error)[:500]})
+        return Verdict(passed=None, reason=GRADER_ERROR, evidence={"error": told(error)[:500]})
     if isinstance(said, Verdict):
         return said
-    return Verdict(passed=None, reason="grader_error", evidence={"error": f"returned {type(said).__name__} and no Verdict"})
+    return Verdict(passed=None, reason=GRADER_ERROR, evidence={"error": f"returned {type(said).__name__} and no Verdict"})

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import ConfigDict
 
+from gristmill.engine.guarding import OWN_MODULE, guarded
 from gristmill.errors import InputError, SourceError
 from gristmill.grading.registry import GRADERS, Needs
 from gristmill.messages import Frozen
@@ -95,7 +96,7 @@ def put_own(shelf: Shelf[Any], name: str, base: Path, trust: Trust) -> None:
             f"{path} has no {shelf.kind} `{function}`",
             fix=f"Put `@{shelf.kind}({function!r}, version=1)` before the function; there is: {there}.",
         )
-    shelf.put(plugin._replace(name=f"{name}#{loaded.digest[:DIGITS]}"), name)
+    shelf.put(plugin._replace(name=f"{name}#{loaded.digest[:DIGITS]}", function=guarded(plugin.function)), name)
 
 
 def own_rows(name: str, base: Path, trust: Trust) -> OwnRows:
@@ -185,7 +186,7 @@ def load_file(path: Path) -> Loaded:
     known = _loaded.get((str(path), digest))
     if known is not None:
         return known
-    name = f"gristmill_own_{hashlib.sha256(str(path).encode()).hexdigest()[:DIGITS]}_{digest[:DIGITS]}"
+    name = f"{OWN_MODULE}{hashlib.sha256(str(path).encode()).hexdigest()[:DIGITS]}_{digest[:DIGITS]}"
     spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -1,6 +1,7 @@
 """Ctrl-C: the first time what is in flight is awaited and what is accepted is exported, the second time the process ends now.
 
-Ending now loses nothing that was recorded, because the ledger was on disk before anything was used.
+Ending now loses nothing that was recorded, because the ledger was on disk before anything was used. The signal is heard by Python
+and not by the event loop, so the second one ends the process also where somebody's code holds the loop up.
 """
 
 from __future__ import annotations
@@ -23,26 +24,27 @@ INTERRUPTED = 130
 def interruptible(switch: StopSwitch, say: Callable[..., None]) -> Generator[None]:
     """While the block runs, let SIGINT and SIGTERM turn the switch; a second one ends the process."""
     loop = asyncio.get_running_loop()
+    asked = False
 
-    def on_signal() -> None:
-        if switch.interrupted:
-            os._exit(INTERRUPTED)
+    def interrupt() -> None:
         say("stopping: waiting for what is in flight; once more to stop now (nothing recorded is lost)")
         switch.interrupt()
 
+    def on_signal(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(INTERRUPTED)
+        asked = True
+        loop.call_soon_threadsafe(interrupt)
+
     numbers = (signal.SIGINT, signal.SIGTERM)
     try:
-        for number in numbers:
-            loop.add_signal_handler(number, on_signal)
-    except (
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ):  # Windows, or not the main thread: the caller's own handling
+        before = [signal.signal(number, on_signal) for number in numbers]
+    except ValueError:  # not the main thread: the caller's own handling
         yield
         return
     try:
         yield
     finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

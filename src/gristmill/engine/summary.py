@@ -115,6 +115,7 @@ def summarise(
         "tables": str(folder.tables),
         "elapsed_s": round(elapsed_s, 3),
         "error": error or None,
+        "first_fault": work.first_error or work.panel.first_error,
     }
     return Summary(content, code, error, fix)
 
@@ -161,8 +162,11 @@ def _ended(plan: Plan, work: Generation, finished: Finish) -> tuple[str, int, st
         return "exhausted", EXIT_CODES["exhausted"], error, "Add seeds or attributes, or lower `select.dedup.least_distinct`."
     target = plan.recipe.target
     if target is not None and finished.train_rows < target.rows:
-        error = f"the target of {target.rows:,} rows is not reached: {finished.train_rows:,} rows, and every prompt was tried"
-        return "exhausted", EXIT_CODES["exhausted"], error, "Add prompts, or raise `sampling.max_attempts`."
+        cut = work.limit is not None and work.limit < finished.stages[1].kept
+        tried = f"the first {work.limit:,} prompts were" if cut else "every prompt was"
+        error = f"the target of {target.rows:,} rows is not reached: {finished.train_rows:,} rows, and {tried} tried"
+        fix = "Run again with a higher --limit, or without one." if cut else "Add prompts, or raise `sampling.max_attempts`."
+        return "exhausted", EXIT_CODES["exhausted"], error, fix
     return "complete", EXIT_CODES["complete"], "", ""
 
 
@@ -175,8 +179,8 @@ def _nothing(work: Generation, finished: Finish) -> tuple[str, str]:
             reasons[reason] = reasons.get(reason, 0) + count
     top = sorted(reasons.items(), key=lambda item: -item[1])[:3]
     lines = ["nothing was accepted. The most frequent reasons: " + (", ".join(f"{r} ({n:,})" for r, n in top) or "none")]
-    if work.first_error:
-        lines.append(f"the first fault: {work.first_error}")
+    if first := work.first_error or work.panel.first_error:
+        lines.append(f"the first fault: {first}")
     rows = ledger.query("SELECT id FROM samples ORDER BY id LIMIT ?", (RAW_SAMPLES,)).fetchall()
     for number, (row,) in enumerate(rows, start=1):
         sample = load_sample(ledger, row)

@@ -197,65 +197,67 @@ def run_program(code):
     os._exit(ending & 255)
 
 
-def serve_referee(job, receive, send):
-    """Run tests that are a program; what they call is somewhere else."""
+class CandidateFailed(Exception):
+    """What is tested raised an exception of its own."""
+
+
+class NoData(Exception):
+    """The tests hand over what cannot cross, such as a function."""
+
+
+class Remote:
+    """A value that stayed with the code: what its parts are is asked there, what it equals is not."""
+
+    def __init__(self, ask, at, truth):
+        self._ask, self._at, self._truth = ask, at, truth
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._ask("#get", (self._at, name), {})
+
+    def __call__(self, *args, **kwargs):
+        return self._ask("#call", (self._at, list(args), kwargs), {})
+
+    def __getitem__(self, key):
+        return self._ask("#item", (self._at, key), {})
+
+    def __iter__(self):
+        return self._ask("#iter", (self._at,), {})
+
+    def __next__(self):
+        return self._ask("#next", (self._at,), {})
+
+    def __len__(self):
+        return self._ask("#len", (self._at,), {})
+
+    def __str__(self):
+        return self._ask("#str", (self._at,), {})
+
+    def __bool__(self):
+        return self._truth
+
+
+def raised(text):
+    """Return an exception of the code as one of the same builtin type, for tests that expect it."""
     import builtins
-    import json
 
-    state = {"i": 0}
+    name, _, words = text.partition(": ")
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        try:
+            return type(name, (CandidateFailed, kind), {})(words)
+        except TypeError:
+            pass
+    return CandidateFailed(text)
 
-    class CandidateFailed(Exception):
-        """What is tested raised an exception of its own."""
 
-    class NoData(Exception):
-        """The tests hand over what cannot cross, such as a function."""
-
-    class Remote:
-        """A value that stayed with the code: what its parts are is asked there, what it equals is not."""
-
-        def __init__(self, at, truth):
-            self._at, self._truth = at, truth
-
-        def __getattr__(self, name):
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return ask("#get", (self._at, name), {})
-
-        def __call__(self, *args, **kwargs):
-            return ask("#call", (self._at, list(args), kwargs), {})
-
-        def __getitem__(self, key):
-            return ask("#item", (self._at, key), {})
-
-        def __iter__(self):
-            return ask("#iter", (self._at,), {})
-
-        def __next__(self):
-            return ask("#next", (self._at,), {})
-
-        def __len__(self):
-            return ask("#len", (self._at,), {})
-
-        def __str__(self):
-            return ask("#str", (self._at,), {})
-
-        def __bool__(self):
-            return self._truth
-
-    def raised(text):
-        """Return an exception of the code as one of the same builtin type, for tests that expect it."""
-        name, _, words = text.partition(": ")
-        kind = getattr(builtins, name, None)
-        if isinstance(kind, type) and issubclass(kind, Exception):
-            try:
-                return type(name, (CandidateFailed, kind), {})(words)
-            except TypeError:
-                pass
-        return CandidateFailed(text)
+def asking(receive, send, state):
+    """Return a function that asks the code, where it is, for a call."""
 
     def ask(name, args, kwargs):
         tagged = encode(list(args)), encode(kwargs)
-        if '["o",' in json.dumps(tagged, separators=(",", ":")):
+        if holds_opaque(tagged):
             raise NoData("the tests hand a value to the code that is no data")
         state["i"] += 1
         send({"call": name, "args": tagged[0], "kwargs": tagged[1]})
@@ -267,7 +269,22 @@ def serve_referee(job, receive, send):
             if type(mine) is type(theirs) and type(mine) in (list, dict, set):
                 mine.clear()
                 (mine.extend if type(mine) is list else mine.update)(theirs)
-        return value if at is None else Remote(at, bool(value))
+        return value if at is None else Remote(ask, at, bool(value))
+
+    return ask
+
+
+def holds_opaque(tagged):
+    """Return whether a tagged value has a part that does not cross."""
+    return isinstance(tagged, (list, tuple)) and (
+        len(tagged) == 2 and tagged[0] == "o" and isinstance(tagged[1], list) or any(holds_opaque(part) for part in tagged)
+    )
+
+
+def serve_referee(job, receive, send):
+    """Run tests that are a program; what they call is somewhere else."""
+    state = {"i": 0}
+    ask = asking(receive, send, state)
 
     def stub(name):
         return lambda *args, **kwargs: ask(name, args, kwargs)
