@@ -196,6 +196,16 @@ def test_a_grader_that_breaks_exits_or_hangs_is_a_row_with_its_reason(
     assert words in made["error"]
 
 
+def test_equal_rows_of_different_prompts_are_one_row(tmp_path: Path) -> None:
+    """What a task makes need not hold its prompt: then the second is a duplicate, and in no other split."""
+    code = EXAMPLE.replace("(*prompt.messages, Message", "(user('same'), Message")
+    script = {"address": "scripted:", "script": {"answers": ["ab"]}}
+    path = recipe(tmp_path, code, teacher=script, split={"test": 0.5}, export=["messages"])
+    made = trusted(path, tmp_path / "run")
+    assert {stage["stage"]: stage["dropped"] for stage in made["funnel"]}["select"] == {"duplicate": 1}
+    assert sum(made["export_rows"]["messages"].values()) == 1
+
+
 def test_a_task_that_exits_is_a_row_with_its_reason(tmp_path: Path) -> None:
     code = EXAMPLE.replace("    reply = await", "    raise SystemExit\n    reply = await")
     made = trusted(recipe(tmp_path, code), tmp_path / "run")

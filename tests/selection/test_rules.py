@@ -35,6 +35,14 @@ def test_a_duplicate_names_its_twin_and_uses_no_place() -> None:
     ]
 
 
+def test_conversations_that_do_not_hold_their_prompt_are_compared_over_the_run() -> None:
+    for wide, rule in ((True, "duplicate"), (False, "kept")):
+        selector = Selector(Rules(wide=wide))
+        selector.choose(candidates([b"a", b"b"]), "train")
+        assert [choice.rule for choice in selector.choose(candidates([b"b", b"c"], 7), "test")] == [rule, "kept"]
+    assert selector.choose(candidates([b"c"], 9), "train") == [Choice(9, kept=True, rule="kept")]
+
+
 def test_duplicates_stay_where_deduplication_is_off() -> None:
     selector = Selector(Rules(per_prompt=None, exact=False, target_rows=None))
     assert all(choice.kept for choice in selector.choose(candidates([b"a", b"a"]), "train"))

@@ -70,6 +70,7 @@ class Settler:
             Rules(
                 per_prompt=recipe.select.per_prompt,
                 exact=dedup.exact,
+                wide=not plan.task.plugin.traits["holds_prompt"],
                 near=dedup.near,
                 least_distinct=dedup.least_distinct,
                 target_rows=recipe.target.rows if recipe.target else None,

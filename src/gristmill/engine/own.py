@@ -57,7 +57,15 @@ class _Anything(Frozen):
 
 
 _UNSEEN: dict[str, dict[str, Any]] = {
-    "task": {"templates": (), "spread": None, "roles": (), "counted": (), "carries": (), "keeps_all": False},
+    "task": {
+        "templates": (),
+        "spread": None,
+        "roles": (),
+        "counted": (),
+        "carries": (),
+        "keeps_all": False,
+        "holds_prompt": False,
+    },
     "grader": {"type": "verifier", "asks": False, "short": None, "needs": Needs(), "proof": None, "examine": None},
 }
 

@@ -1,8 +1,9 @@
 """The selection rules, fed prompt by prompt in plan order.
 
 Feeding in plan order makes the outcome independent of latency and crashes, and lets the engine ask after every settled prompt
-how many rows it would export by now, which is what an exact target means. State is one hash per kept sample, and where near
-duplicates are dropped the shape of its text.
+how many rows it would export by now, which is what an exact target means. Where a conversation holds its prompt, equal ones are
+of one prompt and no state is kept; else it is one hash per kept sample, and where near duplicates are dropped the shape of its
+text.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ class Rules(NamedTuple):
     per_prompt: int | None = None
     """At most so many of a prompt."""
     exact: bool = True
-    """Drop equal conversations of a prompt."""
+    """Drop equal conversations …"""
+    wide: bool = False
+    """… also where they are of different prompts: for conversations that do not hold their prompt."""
     near: float | None = None
     """Drop texts that are so similar to a kept one."""
     least_distinct: float | None = None
@@ -81,6 +84,8 @@ class Selector:
         self.train_rows = 0
         self.saturated = False
         """Whether so little of what comes is new that no more is wanted."""
+        self._first: dict[bytes, int] = {}
+        """The first kept row of each conversation, as far back as duplicates are looked for."""
         self._near = NearIndex(rules.near) if rules.near is not None else None
         self._lately: deque[bool] = deque(maxlen=DISTINCT_OVER)
 
@@ -96,7 +101,7 @@ class Selector:
 
     @property
     def distinct_rate(self) -> float | None:
-        """Return which share of the last candidates was no near duplicate; None where that is not looked for or too few came."""
+        """Return which share of the last candidates was no duplicate; None where near ones are not looked for or none came."""
         if self._near is None or not self._lately:
             return None
         return sum(self._lately) / len(self._lately)
@@ -109,34 +114,41 @@ class Selector:
             split: The split that the prompt belongs to; only `train` counts towards the target.
         """
         choices: list[Choice] = []
-        first: dict[bytes, int] = {}
         taken = 0
+        if not self.rules.wide:
+            self._first.clear()
         for candidate in candidates:
-            choice = self._choice(candidate, first, taken)
+            choice = self._choice(candidate, taken)
             choices.append(choice)
             if choice.kept:
                 taken += 1
-                first.setdefault(candidate.payload, candidate.row)
+                self._first.setdefault(candidate.payload, candidate.row)
                 self.train_rows += split == "train"
                 if self._near is not None and candidate.shape is not None:
                     self._near.add(candidate.group, candidate.row, candidate.shape)
         return choices
 
-    def _choice(self, candidate: Candidate, first: dict[bytes, int], taken: int) -> Choice:
+    def _choice(self, candidate: Candidate, taken: int) -> Choice:
         rules = self.rules
         if self.over:
             return Choice(candidate.row, kept=False, rule="over_target" if self.reached else "saturated")
-        twin = first.get(candidate.payload) if rules.exact else None
+        twin = self._first.get(candidate.payload) if rules.exact else None
         if twin is not None:
+            if rules.wide:
+                self._note(new=False)
             return Choice(candidate.row, kept=False, rule="duplicate", twin=twin)
         if rules.per_prompt is not None and taken >= rules.per_prompt:
             return Choice(candidate.row, kept=False, rule="per_prompt")
         if self._near is not None and candidate.shape is not None:
             twin = self._near.twin(candidate.group, candidate.shape)
-            self._lately.append(twin is None)
-            full = len(self._lately) == DISTINCT_OVER
-            if full and rules.least_distinct is not None and sum(self._lately) < rules.least_distinct * DISTINCT_OVER:
-                self.saturated = True
+            self._note(new=twin is None)
             if twin is not None:
                 return Choice(candidate.row, kept=False, rule="near_duplicate", twin=twin)
         return Choice(candidate.row, kept=True, rule=KEPT)
+
+    def _note(self, *, new: bool) -> None:
+        """Note whether a candidate said anything new; where too few of the last ones did, no more are wanted."""
+        self._lately.append(new)
+        least, full = self.rules.least_distinct, len(self._lately) == DISTINCT_OVER
+        if full and least is not None and sum(self._lately) < least * DISTINCT_OVER:
+            self.saturated = True

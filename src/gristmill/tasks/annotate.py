@@ -66,6 +66,7 @@ def spread(rows: Iterator[SourceRow], options: AnnotateOptions, seed: int) -> It
     counted=("label", "verdict"),
     carries=("output",),
     keeps_all=True,
+    holds_prompt=True,
 )
 async def annotate(prompt: Prompt, session: Session, options: AnnotateOptions) -> Sample:
     """Take a row's own output as the sample, and put a label on it if any are declared."""

@@ -25,7 +25,7 @@ class ReasoningOptions(Frozen):
     """What of its reasoning the teacher must show; by default what the teacher's own `thinking` says."""
 
 
-@task("reasoning", version=1, options=ReasoningOptions)
+@task("reasoning", version=1, options=ReasoningOptions, holds_prompt=True)
 async def reasoning(prompt: Prompt, session: Session, options: ReasoningOptions) -> Sample:
     """Ask the question once and take the answer."""
     messages = session.frame(prompt)

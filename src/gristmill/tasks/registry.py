@@ -32,6 +32,7 @@ def task(  # noqa: PLR0913 - one parameter a trait
     counted: tuple[str, ...] = (),
     carries: tuple[str, ...] = (),
     keeps_all: bool = False,
+    holds_prompt: bool = False,
 ) -> Callable[[Any], Any]:
     """Register a task.
 
@@ -46,6 +47,7 @@ def task(  # noqa: PLR0913 - one parameter a trait
         roles: Whom it asks besides `teacher`.
         counted: Keys of `meta` whose values are counted in summary and report: `type`, `style`.
         carries: Options that name fields of the rows that the task needs in `meta`.
+        holds_prompt: Whether every conversation holds its prompt, so that equal ones can only be of one prompt.
         keeps_all: Whether every sample that graders looked at is kept, whatever they said, and each prompt has one.
     """
     return TASKS.add(
@@ -58,4 +60,5 @@ def task(  # noqa: PLR0913 - one parameter a trait
         counted=counted,
         carries=carries,
         keeps_all=keeps_all,
+        holds_prompt=holds_prompt,
     )
