@@ -61,6 +61,7 @@ GOOD = {"name": "weather.get", "arguments": {"city": "New York", "days": 3}}
         "weather.get(city='new york', days=3)",
         "[weather.get(city='NYC', days=3, unit='C')]",
         "weather.get('New York', 3)",
+        json.dumps({"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": GOOD}]}),
     ],
 )
 def test_one_call_in_every_syntax(text: str) -> None:
@@ -95,6 +96,10 @@ def test_one_call_in_every_syntax(text: str) -> None:
         ('{"name": "weather.get", "argum', NONE, "garbage"),
         ("", NONE, "garbage"),
         ("%%%% 17 {}{}", NONE, "garbage"),
+        ("I would look it up with weather.get(city='Boston', days=3) for you.", NONE, "garbage"),
+        ("Let me see what the weather will be: weather.get(city='Bost", NONE, "garbage"),
+        ("Let me see what the weather will be. [TOOL_CALLS] weather", NONE, "garbage"),
+        ("I cannot use weather.get(city) for the stock market.", NONE, "no_call_wanted"),
         ("x", {"function": 3}, "reference_not_a_task"),
     ],
 )
@@ -183,6 +188,8 @@ def test_what_is_made_up_can_be_refused() -> None:
         ("2024-01-02", "20240102", False),
         ("v1.5", "v15", False),
         ("a@b.org", "ab.org", False),
+        ("a != b", "a = b", False),
+        ("x > y", "X  > y", True),
         (5, 5.0, True),
         ("5", 5, False),
         (True, 1, False),

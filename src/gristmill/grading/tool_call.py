@@ -23,13 +23,16 @@ from gristmill.plain import as_list, as_object
 from gristmill.records import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import JsonValue
 
     from gristmill.ports import Session
     from gristmill.records import Prompt, Sample
 
 _LOOKS_LIKE_CALL = re.compile(
-    r"<tool_call>|\"(?:name|arguments|function|parameters)\"\s*:|^\s*\[?\s*[\w.]+\(.*\)\s*\]?\s*$", re.DOTALL
+    r"<\|?(?:tool_call|function|python_tag)|\[TOOL_CALLS\]|\"(?:name|arguments|function|parameters)\"\s*:|^\s*\[?\s*[\w.]+\(.*\)\s*\]?\s*$",
+    re.DOTALL,
 )
 
 
@@ -92,7 +95,7 @@ def _plain(value: Any) -> Any:
     return value if items is None else [_plain(item) for item in items]
 
 
-@grader("tool_call", version=2, options=ToolCallOptions, proof=proof_of)
+@grader("tool_call", version=3, options=ToolCallOptions, proof=proof_of)
 async def grade_tool_call(prompt: Prompt, sample: Sample, options: ToolCallOptions, session: Session) -> Verdict:
     """Compare tool calls with the accepted ones, and the state that they lead to with the right one, rung by rung.
 
@@ -145,7 +148,7 @@ def _score(rungs: Rungs, task: Task) -> float:
 def _climbed(calls: list[Call] | None, task: Task, conversation: str, text: str) -> tuple[str, Rungs]:
     tools, accepted = task.tools, task.accepted
     if accepted is not None and not accepted:
-        return _silent(calls, text)
+        return _silent(calls, text, tools)
     if not calls:
         return ("unparsable" if calls is None and _LOOKS_LIKE_CALL.search(text) else "no_call"), Rungs(parsed=False)
     if any(call.name not in tools for call in calls):
@@ -161,16 +164,22 @@ def _climbed(calls: list[Call] | None, task: Task, conversation: str, text: str)
     return reason, climbed._replace(arguments_ok=same)
 
 
-def _silent(calls: list[Call] | None, text: str) -> tuple[str, Rungs]:
+def _silent(calls: list[Call] | None, text: str, tools: Iterable[str]) -> tuple[str, Rungs]:
     """Judge an answer where no call is wanted: an explicit empty list, or words that do not try to be a call."""
     if calls:
         return "spurious_call", Rungs(parsed=True)
     if calls is not None:
         return "no_call_wanted", Rungs(parsed=True, tools_exist=True, schema_ok=True, arguments_ok=True)
     letters = sum(map(str.isalpha, text))
-    if letters < 2 or letters * 2 < len("".join(text.split())) or _LOOKS_LIKE_CALL.search(text):
+    if letters < 2 or letters * 2 < len("".join(text.split())) or _LOOKS_LIKE_CALL.search(text) or _calls_one(text, tools):
         return "garbage", Rungs(parsed=False)
     return "no_call_wanted", Rungs(parsed=True, tools_exist=True, schema_ok=True, arguments_ok=True)
+
+
+def _calls_one(text: str, tools: Iterable[str]) -> bool:
+    """Whether a text has a call of one of the tools in it, whole or cut off: its name and the first of its values."""
+    names = "|".join(re.escape(name) for name in tools)
+    return bool(names) and re.search(rf"(?<![\w.])(?:{names})\(\s*(?:\w+\s*=|[\"'\d\[{{-])", text) is not None
 
 
 def _task(reference: str) -> Task | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gristmill.grading.calls.reading import Call
 
-_STRICT = re.compile(r"[\d@/\\_]")
+_STRICT = re.compile(r"[\d@/\\_=<>+|&~{}\[\]$#%]")
 _PUNCTUATION = re.compile(r"[\s,.;:!?'\"`*^()-]+")
 OPTIONAL = ""
 """Among accepted values: the parameter may be left away."""
@@ -40,7 +40,8 @@ def accepts_value(value: Any, option: Any) -> bool:
     """Whether a value is an accepted one; inside objects the accepted side has lists of values.
 
     Numbers are equal as numbers and never equal a text. Free text is compared without case, spacing and punctuation; what has
-    digits, slashes, underscores or an @ (ids, dates, paths, addresses) only without case and extra spaces.
+    digits, slashes, underscores, an @ or an operator (ids, dates, paths, addresses, conditions) only without case and extra
+    spaces.
     """
     if isinstance(value, bool) or isinstance(option, bool):
         return value is option

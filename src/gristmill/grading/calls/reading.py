@@ -36,8 +36,8 @@ class Call(NamedTuple):
 def read_calls(text: str) -> list[Call | None] | None:
     """Return the calls in a text, or None where it has none; a call that is one only in part is None in the list.
 
-    Read are JSON objects and lists (`{"name", "arguments"}`, OpenAI's `{"function": {…}}`, xLAM's lists), Hermes' tags, and
-    Python's `name(key=value)`, alone, in a list, or in a fence.
+    Read are JSON objects and lists (`{"name", "arguments"}`, OpenAI's `{"function": {…}}` and `{"tool_calls": […]}`, xLAM's
+    lists), Hermes' tags, and Python's `name(key=value)`, alone, in a list, or in a fence.
     """
     if len(text) > MAX_CHARACTERS:
         return None
@@ -57,7 +57,7 @@ def _from_text(text: str) -> list[Call | None] | None:
         content: Any = json.loads(text)
     except (ValueError, RecursionError):
         return _from_python(text)
-    items = as_list(content)
+    items = as_list((as_object(content) or {}).get("tool_calls", content))
     if items is None:
         return [call_of(content)] if as_object(content) else None
     return [call_of(item) for item in items]
