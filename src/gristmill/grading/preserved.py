@@ -1,10 +1,10 @@
 """Numbers, names, code and links that a rewriting must carry over, and must not add.
 
 A fluent rewriting that turns 1,024 into 1,042 is worse than no rewriting, and no reader sees it. So what has only one right
-form is taken out of both texts and compared: numbers by their exact value, however they are written (`1,024`, `1024`, `five`
-for `5`); links and code as they stand; names as words. What is a name is guessed by its capitals inside a sentence, by capitals
-in the middle of a word and by acronyms, so that needs no model and knows no language's names; a word that begins a sentence is
-a name only if it is one elsewhere.
+form is taken out of both texts and compared: numbers by their exact value, however they are written (`1,024`, `1024`, `five` for
+`5`, `10 million`), with their sign and with what they count (`amounts`); links and code as they stand; names as words. What is a
+name is guessed by its capitals inside a sentence, by capitals in the middle of a word and by acronyms, so that needs no model and
+knows no language's names; a word that begins a sentence is a name only if it is one elsewhere.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from gristmill.grading.amounts import amounts, changed, spoken
 from gristmill.grading.registry import grader
 from gristmill.messages import Frozen
 from gristmill.records import Verdict
@@ -35,19 +36,8 @@ _NAMED_LINK = re.compile(r"`([^`<>]*?)\s*<([^<>`\n]*)>`__?")
 """A link with its words, as reStructuredText writes it."""
 _FENCED = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]{1,200}?)\1(?!`)")
-_NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)*(?:(?=\D)|$)")
-_SECTION = re.compile(r"(?:^|\n)[ \t]*(?:\d{1,3}[.)]|[-*+])[ \t]+")
-"""Marks of list items: they count steps and say nothing."""
 _WORD = re.compile(r"[^\W\d_][\w’'-]*(?:\.[^\W\d_][\w]*)*", re.UNICODE)
 _ENDS = re.compile(r"(?:[.!?:;…]|\n\s*\n|[-=~^*#]{3,})[\"'”’)\]*_\s]*$|^\s*(?:[-*+#>]+|\d+[.)])?\s*[\"'“‘(\[*_]*$")
-_WORDS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
-    *("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
-)
-_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12, "half": Fraction(1, 2)}
-_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
-             "tenth": 10, "once": 1, "twice": 2, "thrice": 3, "double": 2, "both": 2, "pair": 2, "couple": 2}  # fmt: skip
 _NO_NAMES = frozenset(
     [
         *("i", "i'm", "i've", "i'll", "i'd", "a", "an", "the", "this", "that", "these", "those", "he", "she", "it"),
@@ -87,7 +77,7 @@ class Things(NamedTuple):
     links: frozenset[str]
 
 
-@grader("preserved", version=1, options=PreservedOptions)
+@grader("preserved", version=2, options=PreservedOptions)
 def grade_preserved(prompt: Prompt, sample: Sample, options: PreservedOptions) -> Verdict:
     """Compare numbers, names, code and links of a rewriting with those of its source.
 
@@ -104,6 +94,9 @@ def grade_preserved(prompt: Prompt, sample: Sample, options: PreservedOptions) -
         has: frozenset[object] = getattr(after, kind)
         missing = [one for one in had if one not in has and not _said(kind, one, sample.answer, after)]
         added = [one for one in has if one not in had and not _said(kind, one, source, before)]
+        if kind == "numbers":
+            lost, new = changed(source, sample.answer, words=options.missing < 1)
+            missing, added = [*missing, *lost], [*added, *new]
         kept, total = kept + len(had) - len(missing), total + len(had)
         for word, found, of, most in (("missing", missing, had, options.missing), ("added", added, has, options.added)):
             if found and most < 1:
@@ -123,7 +116,7 @@ def things(text: str) -> Things:
     text = _FENCED.sub(" ", text)
     code |= frozenset(_one_line(found) for _, found in _INLINE.findall(text))
     prose = _INLINE.sub(" ", text)
-    return Things(frozenset(_numbers(prose)), frozenset(_names(prose)), code, links)
+    return Things(amounts(prose), frozenset(_names(prose)), code, links)
 
 
 def _said(kind: str, one: object, text: str, there: Things) -> bool:
@@ -136,7 +129,7 @@ def _said(kind: str, one: object, text: str, there: Things) -> bool:
     if kind == "links":
         return str(one) in text.casefold()
     if isinstance(one, Fraction):
-        return one in _spoken(text) or any(one in frozenset(_numbers(code)) for code in there.code)
+        return one in spoken(text) or any(one in amounts(code) for code in there.code)
     return str(one) in text
 
 
@@ -146,52 +139,6 @@ def _one_line(text: str) -> str:
 
 def _flat(text: str) -> str:
     return " ".join(re.sub(r"[`*_]", "", text).split()).replace("’", "'")
-
-
-# --- numbers
-
-
-def _numbers(text: str) -> Iterable[Fraction | str]:
-    """Yield numbers by value; what has two points or more (a version, an address, a section) as it stands."""
-    for found in _NUMBER.findall(_SECTION.sub("\n", text)):
-        plain = found.replace(",", "").replace("−", "-").rstrip(".").lstrip("-")
-        if plain.count(".") > 1:
-            yield plain
-        elif len(plain) <= 60:
-            yield Fraction(plain)
-
-
-def _spoken(text: str) -> frozenset[Fraction]:
-    """Return the numbers that stand in words, each part and the whole: 20, 5 and 25 of `twenty-five`."""
-    found: set[Fraction] = set()
-    total = current = Fraction(0)
-    for word in [*re.findall(r"[a-z]+|\d[\d,.]*", text.casefold().replace("-", " ")), ""]:
-        value = _value(word)
-        if value is None and word != "and":
-            total = current = Fraction(0)
-            continue
-        if value is None:
-            continue
-        if word in _SCALES:
-            current = (current or 1) * value
-            if value >= 1000:
-                total, current = total + current, Fraction(0)
-        else:
-            current += value
-        found |= {value, current, total + current}
-    found |= {Fraction(value) for word, value in _ORDINALS.items() if re.search(rf"\b{word}\b", text, re.IGNORECASE)}
-    for ordinal in re.findall(r"\b(\d+)(?:st|nd|rd|th)\b", text):
-        found.add(Fraction(ordinal))
-    return frozenset(found)
-
-
-def _value(word: str) -> Fraction | None:
-    if word in _WORDS:
-        return Fraction(_WORDS.index(word))
-    if word in _TENS or word in _SCALES:
-        return Fraction(_TENS.get(word) or _SCALES[word])
-    plain = word.replace(",", "").rstrip(".")
-    return Fraction(plain) if re.fullmatch(r"\d+(?:\.\d+)?", plain) and len(plain) <= 60 else None
 
 
 # --- names
