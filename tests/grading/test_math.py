@@ -202,3 +202,33 @@ def test_hostile_texts_get_a_verdict_at_once(text: str) -> None:
 @given(st.text(), st.text())
 def test_any_text_gets_a_verdict_that_can_be_stored(answer: str, reference: str) -> None:
     assert graded(answer, reference, "literal").model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [
+        *(("7 m^3", "7 m^2"), ("20°F", "20°C"), ("90 rad", "90°"), ("7 GB", "7 MB"), ("¥7", "$7")),
+        *(("7 halves", "7"), ("7 per mille", "7"), ("half of 7", "7"), ("square root of 7", "7"), ("up to 7", "7")),
+        *(("7 is wrong", "7"), ("7 square root", "7"), ("3 ft 5 in", "5 ft 3 in"), ("1 hour 20 minutes", "20 hours 1 minute")),
+        *(("3 to 2", "2 to 3"), ("3:2", "2:3"), ("101_3", "101_2"), ("101_{2}", "5_{10}")),
+        *(("x^2=7", "7"), ("2x=7", "7"), ("3.141593", r"\pi"), ("1.414214", r"\sqrt{2}"), ("]0,1[", "[0,1]")),
+        *(("3 boys, 4 girls", "4 boys, 3 girls"), ("Alice: 3, Bob: 4", "Alice: 4, Bob: 3"), (r"0.\overline{3}", "0.3")),
+    ],
+)
+def test_what_is_another_thing_does_not_pass(answer: str, reference: str) -> None:
+    assert graded(f"\\boxed{{{answer}}}", reference).passed is not True
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [
+        *(("7 m²", "7 square meters"), ("20°C", "20 degrees Celsius"), ("20°", "20"), ("7 km/h", "7 kilometers per hour")),
+        *(("5 ft 3 in", "5 feet 3 inches"), ("20 minutes and 1 hour", "1 hr 20 min"), ("2:3", "2 to 3"), ("4 to 6", "2:3")),
+        *(("101_2", r"101_{2}"), (r"101_{\text{2}}", "101_2"), ("]0,1[", "(0,1)"), ("3<x", "x>3"), (r"\sqrt2", r"\sqrt{2}")),
+        *((r"0.\overline{3}", "1/3"), (r"1.2\overline{3}", "37/30"), (r"\textcolor{red}{7}", "7"), (r"\underline{7}", "7")),
+        *(("4 girls, 3 boys", "3 boys, 4 girls"), ("Bob: 4, Alice: 3", "Alice: 3, Bob: 4"), ("x = 2 + 5 = 7", "7")),
+        *((r"A = \pi r^2 = 9\pi", r"9\pi"), ("(x+1)^2 = x^2+2x+1", "x^2+2x+1")),
+    ],
+)
+def test_the_same_thing_in_another_form_passes(answer: str, reference: str) -> None:
+    assert graded(f"\\boxed{{{answer}}}", reference).passed is True

@@ -53,7 +53,7 @@ def proof_of(reference: str, options: MathOptions | LiteralOptions) -> str:
     return present(answer, options.answer_format)
 
 
-@grader("math", version=3, options=MathOptions, needs=Needs(("same_expressions",)), proof=proof_of)
+@grader("math", version=4, options=MathOptions, needs=Needs(("same_expressions",)), proof=proof_of)
 async def grade_math(prompt: Prompt, sample: Sample, options: MathOptions, session: Session) -> Verdict:
     r"""Compare a short answer with the reference: exact numbers, quantities, structures, expressions.
 

@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from gristmill.grading.answers.expressions import is_bounded, is_mathematical, same_constant
 from gristmill.grading.answers.kinds import NUMBERS, STRUCTURES, kind_of
 from gristmill.grading.answers.numbers import Number, conclusion, equal, read, show, worked_out
-from gristmill.grading.answers.quantities import read_choice, read_date, read_time, same_time
-from gristmill.grading.answers.structures import Structure, name_of, read_structure, tidy, without_name
+from gristmill.grading.answers.quantities import (
+    read_based,
+    read_choice,
+    read_date,
+    read_measures,
+    read_ratio,
+    read_time,
+    same_time,
+)
+from gristmill.grading.answers.structures import Structure, aligned, name_of, read_structure, tidy, without_name
 
 if TYPE_CHECKING:
     from gristmill.grading.answers.kinds import Kind
@@ -61,13 +69,31 @@ def compare(reference: str, answer: str, kind: Kind, rules: Rules) -> Compared |
         return Compared(None, "unparsable", kind)
     if _same_text(reference, answer):
         return EXACT._replace(normalised=answer.strip()[:200])
+    if (said := _by_form(reference, answer)) is not None:
+        return said
+    return _by_kind(reference, answer, kind, rules)
+
+
+def _by_kind(reference: str, answer: str, kind: Kind, rules: Rules) -> Compared | Pending:
     if kind in NUMBERS:
         return _numbers(reference, answer, kind, rules)
     if kind in STRUCTURES:
         return _structures(without_name(tidy(reference)), without_name(tidy(answer)), kind, rules)
     if kind == "expression":
-        return _expressions(without_name(tidy(reference)), without_name(tidy(answer)))
+        return _expressions(without_name(tidy(reference)), tidy(answer))
     return _quantities(reference, answer, kind)
+
+
+def _by_form(reference: str, answer: str) -> Compared | None:
+    """Compare ratios, mixed measures and numbers that name their base, where both are one."""
+    for form, reader in (("ratio", read_ratio), ("measures", read_measures), ("base", read_based)):
+        wanted = reader(reference)
+        found = None if wanted is None else reader(answer)
+        if found is not None:
+            return _verdict(found, wanted, form, same=found == wanted)
+        if wanted is not None and form == "measures" and is_mathematical(tidy(answer)):
+            return Compared(None, "unparsable", form)  # letters would be multiplied
+    return None
 
 
 def _quantities(reference: str, answer: str, kind: Kind) -> Compared:
@@ -103,10 +129,10 @@ def _folded(text: str) -> str:
     return re.sub(r",\s*", ", ", " ".join(text.split())).strip(" .\"'`*$").casefold()
 
 
-def _verdict(found: object, wanted: object, kind: Kind, *, same: bool) -> Compared:
+def _verdict(found: object, wanted: object, method: str, *, same: bool) -> Compared:
     if found is None or wanted is None:
-        return Compared(None, "unparsable", kind)
-    return Compared(same, "equal" if same else "different", kind, str(found))
+        return Compared(None, "unparsable", method)
+    return Compared(same, "equal" if same else "different", method, str(found))
 
 
 # --- numbers
@@ -128,7 +154,7 @@ def _numbers(reference: str, answer: str, kind: Kind, rules: Rules) -> Compared 
         return Compared(right, "unsimplified", "arithmetic", str(value) if right else None)
     text = without_name(tidy(answer))
     if is_mathematical(text) and read_time(answer) is None:
-        return _expressions(tidy(reference), text)
+        return _expressions(tidy(reference), tidy(answer))
     return _said(answer, wanted, found.problem or "unparsable")
 
 
@@ -158,6 +184,7 @@ def _structures(reference: str, answer: str, kind: Kind, rules: Rules) -> Compar
         return Compared(None, "reference_unparsable", kind)
     if found is None:
         return _without_parts(reference, answer, kind)
+    found = aligned(wanted, found)
     if not _same_brackets(wanted, found) or len(wanted.parts) != len(found.parts):
         return Compared(False, "different", kind, answer[:200])
     bare = not (wanted.brackets or found.brackets)
@@ -228,7 +255,13 @@ def _passes(result: Compared | Pending) -> bool:
 
 
 _SUM = re.compile(r"(?=\D*\d)[\d\s+*/().-]+")
+_NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\s*\(\s*\w(?:\s*,\s*\w)*\s*\))?|\|?[A-Z]{2,3}\|?|\\angle\s*[A-Z]+")
 _FACTOR = re.compile(r"\s*(?:\\times|\\cdot|[*×·])\s*")
+
+
+def _letters(text: str) -> set[str]:
+    """Return the variables of an expression."""
+    return set(re.findall(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", text)))
 
 
 def _factors(text: str) -> list[int] | None:
@@ -245,7 +278,9 @@ def _factors(text: str) -> list[int] | None:
     return sorted(factors)
 
 
-def _expressions(reference: str, answer: str) -> Compared | Pending:
+def _expressions(reference: str, said: str) -> Compared | Pending:
+    answer = without_name(said)
+    named = answer != said
     if _same_text(reference, answer):
         return EXACT._replace(normalised=answer[:200])
     if not is_mathematical(answer):
@@ -259,5 +294,7 @@ def _expressions(reference: str, answer: str) -> Compared | Pending:
     steps: list[str] = []
     if len(sides) > 1 and "=" not in reference and not same_constant(reference):
         *steps, answer = (side.strip() for side in sides)  # a chain ends in its result …
+        if not (named or _NAME.fullmatch(steps[0])) and _letters(steps[0]) - _letters(answer):
+            return Compared(None, "unparsable", "expression")  # `2x = 7` says what twice it is
     sums = [step for step in steps if _SUM.fullmatch(step)]  # … and each sum on the way has to come to it
     return Pending(((reference, answer), *((answer, step) for step in sums)))

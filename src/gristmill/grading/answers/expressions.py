@@ -23,15 +23,16 @@ _KNOWN = frozenset(
     for line in (
         "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lg sqrt frac pi infty cdot times div pm mp",
         "alpha beta gamma delta epsilon theta lambda mu nu rho sigma tau phi varphi psi omega zeta eta kappa xi chi",
-        "Gamma Delta Theta Lambda Sigma Phi Psi Omega Re Im arg circ degree le ge leq geq lt gt neq ne in cup cap emptyset",
+        "Gamma Delta Theta Lambda Sigma Phi Psi Omega Re Im arg circ degree le ge leq geq lt gt neq ne cup cap emptyset",
         "mathbb setminus binom choose begin end pmatrix bmatrix vmatrix matrix cases overline vec hat bar lfloor rfloor lceil",
-        "rceil lvert rvert mid int sum prod lim to partial operatorname deg min max gcd lcm mod pmod bmod abs det prime text",
+        "rceil lvert rvert mid int sum prod lim partial operatorname deg min max gcd lcm mod pmod bmod abs det prime text",
         "mathrm displaystyle",
     )
     for word in line.split()
 )
 _SHORT_WORDS = frozenset(re.findall(r"\w+", "an as at be by do go he if is it me my no of on or so to up us we am pm"))
 _WORD = re.compile(r"[A-Za-z]+")
+_RELATIONS = re.compile(r"\\(?:to|in)(?![A-Za-z])")
 _MATHEMATICAL = re.compile(r"[0-9+*/^=<>|!√π×÷·±∞°²³]|\\[a-zA-Z]|-")
 _TOWER = re.compile(r"\^\s*\{?\s*[^{}\s+*/=,)-]{1,40}\s*\}?\s*\)?\s*\^|\*\*\s*[^\s+/=,)-]{1,40}\s*\*\*")
 _BIG_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]*\s*-?\s*(?:\d\s*){4,}|\d{5,}\s*!|!\s*!|(?:\)|\})\s*!")
@@ -43,6 +44,7 @@ _PYTHON = (
     (re.compile(r"\^\s*(-\d+|\d{2,})"), r"^{\1}"),
     (re.compile(r"(?<!\\)\bsqrt\s*\(([^()]{1,60})\)"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![\\A-Za-z])(sin|cos|tan|log|ln|exp|pi|sqrt)(?![A-Za-z])"), r"\\\1 "),
+    (re.compile(r"\\sqrt\s*([0-9A-Za-z])"), r"\\sqrt{\1}"),
     (re.compile(r"√\s*\(([^()]{1,60})\)"), r"\\sqrt{\1}"),
     (re.compile(r"√\s*([0-9]+|[A-Za-z])"), r"\\sqrt{\1}"),
     (re.compile(r"π"), r"\\pi "),
@@ -53,6 +55,8 @@ _PYTHON = (
     (re.compile(r"(?<=[0-9A-Za-z)}])\s*\*\s*(?=[0-9A-Za-z({\\-])"), r" \\cdot "),
 )
 _CONSTANT = re.compile(r"\s*\+\s*(?:C|c|K|k|\\text\{ ?C\}|\\mathrm\{C\})\s*$")
+DECIMALS = 10
+"""To which numbers of any form are compared: with math-verify's six, `3.141593` would be pi."""
 POINTS = 6
 """Rational points at which derivatives are compared: two different rational functions of degree 20 agree at so many random
 ones out of thousands less often than once in 10^9 (Schwartz 1980)."""
@@ -64,7 +68,7 @@ def is_mathematical(text: str) -> bool:
         return False
     if not _MATHEMATICAL.search(text) and not re.fullmatch(r"[A-Za-z]", text):
         return False
-    words = _WORD.findall(text)
+    words = _WORD.findall(_RELATIONS.sub(" ", text))
     return all(word in _KNOWN or _is_product(word) or (len(word) <= 2 and word not in _SHORT_WORDS) for word in words)
 
 
@@ -111,7 +115,8 @@ def _same(reference: str, answer: str) -> bool | None:
     left, right = _parsed(reference), _parsed(answer)
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that it has no time limit: the worker has one
     verify: Any = import_module("math_verify").verify
-    return bool(verify(left, right, timeout_seconds=None) or verify(right, left, timeout_seconds=None))
+    exact = {"float_rounding": DECIMALS, "timeout_seconds": None}
+    return bool(verify(left, right, **exact) or verify(right, left, **exact))
 
 
 def _parsed(text: str) -> Any:

@@ -20,6 +20,8 @@ import unicodedata
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from gristmill.grading.answers.units import is_unit, may_touch, same_unit
+
 MAX_TEXT = 1000
 """Characters of an answer that are looked at; a longer text is not a number with a unit."""
 MAX_DIGITS = 300
@@ -65,8 +67,7 @@ def equal(answer: Number, reference: Number) -> bool:
     """
     if answer.value != reference.value or (reference.percent and not answer.percent):
         return False
-    kinds = (_unit_kind(answer.unit), _unit_kind(reference.unit))
-    return None in kinds or kinds[0] == kinds[1]
+    return same_unit(answer.unit, reference.unit)
 
 
 def show(number: Number) -> str:
@@ -107,6 +108,12 @@ def worked_out(text: str) -> Fraction | None:
 _STATED = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals|gives|gets?|has|have|makes|leaves|to|of)|[=:]|\\boxed\{)\s*[$€£¥({*]*\s*$"
 )
+_PART_OF = re.compile(
+    r"\b(?:up to|(?:half|third|quarter|fourth|fifth|tenth|root|square|cube|logarithm|power|multiple|divisor|factor|fraction|"
+    r"percent|percentage|part|most|inverse|negative|reciprocal) of)\s*[$€£¥({*]*\s*$",
+    re.IGNORECASE,
+)
+"""What makes of the number after it another one."""
 _LAST_NUMBER = re.compile(r"-?\s*(?:[0-9]{1,3}(?:,[0-9]{3})+(?!,?[0-9])|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?")
 _WORDS_BEFORE = 4
 MAX_CONCLUSION = 5_000
@@ -126,6 +133,8 @@ def conclusion(text: str) -> Number | None:
     if len(_WORD.findall(before)) < 2 or _STATED.search(before) is None:
         return None
     near = _WORD.findall(before.lower())[-_WORDS_BEFORE:-1]
+    if _PART_OF.search(before) is not None:
+        return None
     if any(word in _HEDGES and word != "cannot" for word in near) or any(word.endswith("n't") for word in near):
         return None
     return _whole(normalise(last[found[-1].start() :].replace("$", "").strip("* ")))
@@ -141,11 +150,14 @@ _LATEX_NUMBERS = (
     (re.compile(r"(?<=[0-9])(?:\{,\}|\\,|[\u2009\u202f])(?=[0-9]{3}(?![0-9]))"), ","),
 )
 _LATEX_WORDS = (
-    (re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox|boxed|fbox)\s*\{([^{}]*)\}"), r" \1 "),
+    (re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox|boxed|fbox|underline)\s*\{([^{}]*)\}"), r" \1 "),
     (re.compile(r"(?<=[0-9)])\s*[*]{2}\s*(?=[-0-9(])"), "^"),  # a power as Python writes it, before bold type goes
     (re.compile(r"\\!"), ""),
     (re.compile(r"\\(?:left|right)(?![a-zA-Z])|\\[;:()\[\]]|[*]{2}|`|(?<=[0-9])~"), " "),
-    (re.compile(r"(?:\^\s*\{?\s*(?:\\circ|°)\s*\}?|°)(?:\s*[CF](?![a-zA-Z]))?"), " degrees "),
+    (re.compile(r"(?:\^\s*\{?\s*(?:\\circ|°)\s*\}?|°)\s*C(?![a-zA-Z])"), " degrees celsius "),
+    (re.compile(r"(?:\^\s*\{?\s*(?:\\circ|°)\s*\}?|°)\s*F(?![a-zA-Z])"), " degrees fahrenheit "),
+    (re.compile(r"\^\s*\{?\s*(?:\\circ|°)\s*\}?|°"), " degrees "),
+    (re.compile(r"\\(?:textcolor|color)\s*\{[^{}]*\}\s*\{([^{}]*)\}"), r" \1 "),
     (re.compile(r"(?<=[A-Za-z])\s*\^\s*\{?([23])\}?(?![0-9])"), r"^\1"),
     (re.compile(r"\\(?:times|cdot)(?![a-zA-Z])"), "*"),
     (re.compile(r"\\div(?![a-zA-Z])"), "/"),
@@ -153,6 +165,7 @@ _LATEX_WORDS = (
     (re.compile(r"\\,|\\ "), " "),
     (re.compile(r"(?<=[0-9)])\s*x\s*(?=[0-9(])"), "*"),
 )
+_REPEATING = re.compile(r"(?<![0-9.])([0-9]{0,20})\.([0-9]{0,20})\\(?:overline|bar)\s*\{([0-9]{1,20})\}(?![0-9])")
 _FRAC = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|([0-9]))\s*(?:\{([^{}]*)\}|([0-9]))")
 _BAR = "⁄"
 """The bar of a fraction that was written as one, which binds tighter than a division sign."""
@@ -168,6 +181,7 @@ def normalise(text: str) -> str:
         text = _without_math_marks(text)
     for pattern, plain in _LATEX_NUMBERS:
         text = pattern.sub(plain, text)
+    text = _REPEATING.sub(_repeating, text)
     text = _FRAC.sub(_one_fraction, text)  # before what wraps it is taken off: wrappers are read without inner braces
     for pattern, plain in _LATEX_WORDS:
         text = pattern.sub(plain, text)
@@ -190,6 +204,12 @@ def _without_math_marks(text: str) -> str:
         if len(text) - len(inside) == 2 * len(mark) and "$" not in inside.replace(r"\$", ""):
             return inside
     return text
+
+
+def _repeating(match: re.Match[str]) -> str:
+    whole, once, again = match.groups()
+    value = Fraction(int(f"{whole}{once}{again}") - int(f"{whole}{once}" or "0"), 10 ** len(once) * (10 ** len(again) - 1))
+    return f" {value.numerator}{_BAR}{value.denominator}"
 
 
 def _one_fraction(match: re.Match[str]) -> str:
@@ -286,45 +306,14 @@ _TAIL = re.compile(r"(?:[^\W\d_]\^?[23²³](?![0-9])|[^\W\d_]|[\s%$€£¥₹/.,
 _UNIT_POWER = re.compile(r"(?<=[^\W\d_²³])\^?[23²³](?![0-9])")
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PERCENT = {"percent", "pct"}
-_UNITS = {
-    "dollar": "$ usd dollar dollars bucks us",
-    "euro": "€ eur euro euros",
-    "pound_money": "£ gbp",
-    "cent": "cent cents",
-    "second": "s sec secs second seconds",
-    "minute": "min mins minute minutes",
-    "hour": "h hr hrs hour hours",
-    "day": "day days",
-    "week": "week weeks",
-    "month": "month months",
-    "year": "yr yrs year years",
-    "millimeter": "mm millimeter millimeters millimetre millimetres",
-    "centimeter": "cm centimeter centimeters centimetre centimetres",
-    "meter": "m meter meters metre metres",
-    "kilometer": "km kilometer kilometers kilometre kilometres",
-    "inch": "inch inches",
-    "foot": "ft foot feet",
-    "yard": "yd yard yards",
-    "mile": "mi mile miles",
-    "gram": "g gram grams",
-    "kilogram": "kg kilogram kilograms",
-    "ounce": "oz ounce ounces",
-    "pound": "lb lbs",
-    "liter": "l liter liters litre litres",
-    "milliliter": "ml milliliter milliliters millilitre millilitres",
-    "mph": "mph",
-    "am": "am",
-    "pm": "pm",
-}
-_UNIT_KINDS = {word: kind for kind, words in _UNITS.items() for word in words.split()}
 _NUMBERS = """zero none half third quarter one two three four five six seven eight nine ten eleven twelve thirteen
 fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred
 thousand million billion trillion dozen hundreds thousands millions billions trillions tenths hundredths thousandths
-lakh lakhs crore crores bn mio ppm ppb"""
+lakh lakhs crore crores bn mio ppm ppb mille halves thirds quarters fourths fifths"""
 _DOUBTS = """or not cannot nor neither if unless than least most about approximately around roughly nearly almost
 between to but however except depending depends maybe perhaps possibly probably might could unknown undetermined
-assuming plus minus"""
-_MATHEMATICS = "pi sqrt sin cos tan log ln exp mod squared cubed factorial frac over infinity inf choose"
+assuming plus minus wrong incorrect false impossible"""
+_MATHEMATICS = "pi sqrt root roots sin cos tan log ln exp mod squared cubed factorial frac over infinity inf choose"
 _NUMBER_WORDS, _HEDGES, _MATH_WORDS = (frozenset(words.split()) for words in (_NUMBERS, _DOUBTS, _MATHEMATICS))
 
 
@@ -339,7 +328,7 @@ def _read_tail(tail: str) -> _Tail | None:
     if len(words) > 8 or not _TAIL.fullmatch(tail) or not all(_is_unit_word(word, alone=len(words) == 1) for word in words):
         return None
     # A letter that touches the number is a unit only where it is known as one: `5x` is a product, `5th` an ordinal.
-    if tail[0].isascii() and tail[0].isalpha() and words[0] not in _UNIT_KINDS:
+    if tail[0].isascii() and tail[0].isalpha() and not may_touch(_WORD.findall(tail)[0]):
         return None
     scale = _SCALES.get(words[0], 1) if words and tail.lstrip()[:1].isalpha() else 1
     if _NUMBER_WORDS.intersection(words[1:] if scale > 1 or words[:1] == ["dozen"] else words):
@@ -355,12 +344,7 @@ def _is_unit_word(word: str, *, alone: bool) -> bool:
     """Say whether a word names a thing: no hedge, no mathematics, no single letter that could be a variable."""
     if word in _HEDGES or word in _MATH_WORDS or word.endswith("n't"):
         return False
-    return len(word) > 1 or word in _UNIT_KINDS or not word.isascii() or (not alone and word in ("a", "i", "s"))
-
-
-def _unit_kind(unit: str) -> str | None:
-    first = re.match(r"[\s(/-]*([^\W\d_]+|[$€£])", unit.lower())
-    return _UNIT_KINDS.get(first.group(1)) if first else None
+    return len(word) > 1 or is_unit(word) or not word.isascii() or (not alone and word in ("a", "i", "s"))
 
 
 # --- arithmetic that was written out
@@ -407,7 +391,7 @@ def _compute(text: str) -> _Computed | None:
 
 def _drop_unit(match: re.Match[str]) -> str:
     word = (match.group("per") or match.group("word")).lower()
-    known = word in _UNIT_KINDS or (len(word) > 2 and _is_unit_word(word, alone=True) and word not in _NUMBER_WORDS)
+    known = is_unit(word) or (len(word) > 2 and _is_unit_word(word, alone=True) and word not in _NUMBER_WORDS)
     return " " if known else match.group()
 
 

@@ -1,15 +1,19 @@
-"""Times of day, dates and choices: short answers that look like numbers and are none.
+"""Times of day, dates, choices, ratios, mixed measures and bases: short answers that look like numbers and are none.
 
 Each is read whole or not at all. A time is minutes after midnight where it says so (`2:30 pm`), and only hours and minutes where
 it does not; `2:30` answers `14:30` no more than `2` answers `14`. A date must name its year, and one that could be read two ways
-(`03/04/2024`) is not read.
+(`03/04/2024`) is not read. `5 ft 3 in` is a number for each unit, `2:3` an ordered pair up to a factor, and `101_2` digits with a
+base.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from fractions import Fraction
 from typing import NamedTuple
+
+from gristmill.grading.answers.units import is_unit, powers_of
 
 _TIME = re.compile(r"(\d{1,2})[:.](\d{2})(?::(\d{2}))?\s*(a\.?m\.?|p\.?m\.?|hours|hrs|h|o'clock)?\.?", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})\s*(a\.?m\.?|p\.?m\.?|o'clock)\.?", re.IGNORECASE)
@@ -33,6 +37,11 @@ _HEDGED = re.compile(
 )
 """Two letters at once, or a letter of which something else is said than that it is right."""
 _LETTER = re.compile(r"[(\[]?([A-J])[)\].]?")
+
+
+_MEASURE = re.compile(r"\s*(?:,|and\b|&)?\s*(\d+(?:\.\d+)?)\s*([^\W\d_]+)\.?", re.IGNORECASE)
+_RATIO = re.compile(r"(\d{1,15})\s*(?::|to)\s*(\d{1,15})\.?")
+_BASED = re.compile(r"\(?([0-9A-Za-z]{1,60})\)?\s*_\s*\{?\s*(?:\\text\s*\{)?\s*(\d{1,2})\s*\}{0,2}\.?")
 
 
 class Time(NamedTuple):
@@ -96,6 +105,33 @@ def read_date(text: str) -> dt.date | None:
         return dt.date(year, month, day)
     except ValueError:
         return None
+
+
+def read_measures(text: str) -> dict[str, Fraction] | None:
+    """Return the number of each unit of a mixed measure (`5 ft 3 in`, `1 hour and 20 minutes`), or None where it is none."""
+    found: dict[str, Fraction] = {}
+    at, text = 0, text.strip()
+    while at < len(text):
+        match = _MEASURE.match(text, at)
+        unit = "" if match is None else "inch" if match[2] == "in" else match[2]
+        powers = powers_of(unit) if is_unit(unit) else None
+        if match is None or powers is None or len(powers) != 1 or set(powers) & set(found):
+            return None
+        found |= dict.fromkeys(powers, Fraction(match[1]))
+        at = match.end()
+    return found if len(found) > 1 else None
+
+
+def read_ratio(text: str) -> Fraction | None:
+    """Return the first part of a ratio (`2:3`, `2 to 3`) over the second, or None where it is none."""
+    match = _RATIO.fullmatch(text.strip().strip("$").strip())
+    return Fraction(int(match[1]), int(match[2])) if match and int(match[2]) else None
+
+
+def read_based(text: str) -> tuple[str, str] | None:
+    """Return the digits and the base of a number that names its base (`101_2`), or None."""
+    match = _BASED.fullmatch(text.strip().strip("$").strip())
+    return (match[1].upper().lstrip("0") or "0", match[2].lstrip("0")) if match else None
 
 
 def read_choice(text: str) -> str | None:

@@ -18,8 +18,11 @@ _NAME = r"\\?[A-Za-z][\w{}() ]*"
 _NAMED = re.compile(rf"\s*({_NAME}?)\s*=(?!=)")
 _NAMED_LATER = re.compile(rf",\s*{_NAME}=(?!=)")
 _MEMBER = re.compile(r"[A-Za-z]\s*\\in\s+(.+)", re.DOTALL)
+_LABELLED = re.compile(r"([^\W\d_][^\d:,=]{0,40}?)\s*:\s*\S.*|[-+]?[$€£]?[\d.,/]+%?\s+([^\W\d_][^\d:,=]{0,40})", re.DOTALL)
 _RELATION = r"(<=|>=|<|>)"
 _BOTH_SIDES = re.compile(rf"([^<>=]+){_RELATION}\s*([A-Za-z])\s*{_RELATION}([^<>=]+)")
+_OTHER_SIDE = re.compile(rf"([^<>=A-Za-z]+){_RELATION}\s*([A-Za-z])")
+_TURNED = str.maketrans("<>", "><")
 _ONE_SIDE = re.compile(rf"([A-Za-z])\s*{_RELATION}([^<>=]+)")
 _COMMANDS = (
     (re.compile(r"\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?)(?![a-zA-Z])\s*\.?"), ""),
@@ -69,10 +72,32 @@ def name_of(part: str) -> str | None:
     return re.sub(r"_?\{?\d+\}?$|\s", "", match[1]) if match else None
 
 
+def label_of(part: str) -> str | None:
+    """Return what a part of a list is about (`Alice: 3`, `3 boys`, `x = 3`), or None."""
+    match = _LABELLED.fullmatch(part)
+    return name_of(part) or (" ".join((match[1] or match[2]).split()).casefold() if match else None)
+
+
+def aligned(wanted: Structure, found: Structure) -> Structure:
+    """Return a bare list in the order of another where both say of each part, and of one only, what it is about."""
+    labels, others = ([label_of(part) for part in one.parts] for one in (wanted, found))
+    if (
+        wanted.brackets
+        or found.brackets
+        or None in labels
+        or len({*labels}) != len(labels)
+        or sorted(map(str, labels)) != sorted(map(str, others))
+    ):
+        return found
+    return found._replace(parts=tuple(found.parts[others.index(label)] for label in labels))
+
+
 def read_structure(text: str) -> Structure | None:
     """Return the parts of a tidied text that is a tuple, an interval, a set, a union or a bare list; else None."""
     if (described := _described(text)) is not None:
         return described
+    if text[:1] == "]" or (text[-1:] == "[" and text[:1] == "["):  # open ends as the French write them
+        text = ("(" if text[0] == "]" else "[") + text[1:-1] + (")" if text[-1] == "[" else "]")
     pieces = split_top(text, r"\cup")
     if len(pieces) > 1:
         return Structure("union", "", tuple(pieces))
@@ -96,6 +121,9 @@ def _described(text: str) -> Structure | None:
             return Structure("tuple", ("[" if "=" in first else "(") + ("]" if "=" in second else ")"), (low, high))
         if (first[0], second[0]) == (">", ">"):
             return Structure("tuple", ("[" if "=" in second else "(") + ("]" if "=" in first else ")"), (high, low))
+    if match := _OTHER_SIDE.fullmatch(text):
+        bound, relation, name = (part.strip() for part in match.groups())
+        text = f"{name} {relation.translate(_TURNED)} {bound}"
     if match := _ONE_SIDE.fullmatch(text):
         _, relation, bound = (part.strip() for part in match.groups())
         if relation[0] == "<":
