@@ -23,7 +23,7 @@ from gristmill.recipe.load import Loaded, load_recipe
 from gristmill.recipe.model import Recipe
 from gristmill.sending.spending import is_paid as recipe_is_paid
 from gristmill.store.reader import Reader
-from gristmill.store.rundir import RunFolder
+from gristmill.store.rundir import RunFolder, current_status
 from gristmill.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def status(folder: str | Path) -> dict[str, Any]:
     Raises:
         InputError: where there is no run.
     """
-    return RunFolder(Path(folder)).read_status()
+    return current_status(RunFolder(Path(folder)))
 
 
 def is_paid(recipe: Plan) -> bool:

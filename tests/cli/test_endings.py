@@ -54,10 +54,10 @@ def test_a_target_that_is_reached_is_exact(tmp_path: Path) -> None:
 
 MISTAKES = [
     (["rnu", "tiny.yaml"], "Did you mean 'run'?"),
-    (["run"], "Missing parameter: recipe"),
+    (["run"], "Missing argument 'recipe'"),
     (["run", "nothing.yaml"], "there is no recipe nothing.yaml"),
     (["run", "."], "is a folder"),
-    (["run", "tiny.yaml", "--limit", "x"], "integer"),
+    (["run", "tiny.yaml", "--limit", "x"], "'--limit': Input should be a valid integer"),
     (["run", "tiny.yaml", "--limit", "0"], "greater than or equal to 1"),
     (["run", "tiny.yaml", "--until", "grad"], "`--until grad` is no stage"),
     (["run", "tiny.yaml", "--reuse", "nowhere"], "there is no run in nowhere"),
@@ -68,6 +68,8 @@ MISTAKES = [
     (["init", "../x"], "cannot name a recipe"),
     (["preview", "tiny.yaml", "-n", "0"], "greater than or equal to 1"),
     (["run", "tiny.yaml", "-o", "tiny.yaml"], "tiny.yaml"),
+    (["grade", "q.jsonl", "--output", "answer", "--to", "tiny.yaml/out.jsonl"], "tiny.yaml: "),
+    (["grade", "q.jsonl", "--output", "answer", "--reference", "anser"], "no row of q.jsonl has a reference under `anser`"),
 ]
 
 

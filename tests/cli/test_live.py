@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from tests.cli.commands import SCRIPT, inside
@@ -58,7 +59,20 @@ def test_the_live_line_status_and_ctrl_c(tmp_path: Path) -> None:
     assert b"run again" in rest.lower()
     assert inside(tmp_path, "status", "out", "--json").object["status"] == "interrupted"
     report = json.loads((tmp_path / "out/report.json").read_text())
+    _check_a_run_whose_process_is_gone(tmp_path)
     assert report["status"] == "interrupted"
     assert report["headline"]["samples"] > 0
     again = inside(tmp_path, "report", "out")
     assert again.out.startswith("out/report.html")
+
+
+def _check_a_run_whose_process_is_gone(folder: Path) -> None:
+    """A status that says it is running, is old, and nobody holds the run's lock."""
+    status = folder / "out/status.json"
+    status.write_text(json.dumps({**json.loads(status.read_text()), "status": "running"}))
+    assert inside(folder, "status", "out", "--json").object["status"] == "running"
+    os.utime(status, (0, 0))
+    gone = inside(folder, "status", "out", "--json").object
+    assert (gone["status"], gone["error"]) == ("interrupted", "the process that ran it is gone; run again to go on")
+    with filelock.FileLock(str(folder / "out/.lock")):
+        assert inside(folder, "status", "out", "--json").object["status"] == "running"

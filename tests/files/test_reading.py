@@ -54,6 +54,13 @@ def test_csv_in_every_compression(tmp_path: Path, suffix: str) -> None:
     assert read(write(tmp_path / f"f.csv{suffix}", text)) == expected
 
 
+def test_csv_with_other_marks_between_cells(tmp_path: Path) -> None:
+    expected = [(2, {"a": "1,5", "b": "x"})]
+    assert read(write(tmp_path / "f.csv", "a;b\n1,5;x\n")) == expected
+    assert read(write(tmp_path / "f.tsv", "a\tb\n1,5\tx\n")) == expected
+    assert read(write(tmp_path / "g.csv", 'a,"b;c"\n1;5,x\n')) == [(2, {"a": "1;5", "b;c": "x"})]
+
+
 def test_a_name_in_capitals_and_a_declared_format(tmp_path: Path) -> None:
     assert read(write(tmp_path / "F.JSONL", lines(ROWS))) == [(1, ROWS[0]), (2, ROWS[1])]
     assert read(write(tmp_path / "data.txt", lines(ROWS)), "jsonl") == [(1, ROWS[0]), (2, ROWS[1])]

@@ -132,6 +132,18 @@ def test_a_value_that_is_wrong(folder: Path, old: str, new: str, place: str, sai
 
 def test_several_mistakes_are_reported_first_by_place(folder: Path) -> None:
     assert "`zzz`" in str(refused(folder, f"{BASE}zzz: 1\nseed: x\nyyy: 2\n"))
+    assert "`grde`" in str(refused(folder, BASE.replace("grade:", "grde:"))), "what is missing may be misspelt"
+
+
+@pytest.mark.parametrize(
+    ("answer_format", "template"),
+    [("auto", "boxed@1"), ("boxed", "boxed@1"), ("hash", "hash@1"), ("line:A:", "plain"), ("tag:answer", "plain")],
+)
+def test_a_format_alone_brings_the_template_that_asks_for_it(folder: Path, answer_format: str, template: str) -> None:
+    """A question that asks for a box is never graded for another mark."""
+    file = folder / "r.yaml"
+    file.write_text(f"{BASE}prompt: {{answer_format: '{answer_format}'}}\n", encoding="utf-8")
+    assert api.plan(api.load(file)).template.name == template
 
 
 @pytest.mark.parametrize(

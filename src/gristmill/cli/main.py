@@ -6,6 +6,7 @@ A person's mistake is one message and its fix; only a bug shows a traceback. Com
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
@@ -293,14 +294,30 @@ def main() -> None:
     except UsageError as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "gristmill"
-        code = report_error(InputError(str(error), fix=f"See `{command} --help`."), as_json=as_json)
+        words = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
+        code = report_error(InputError(words, fix=f"See `{command} --help`."), as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted; nothing that was recorded is lost\n")
         code = 130
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        told = _refused_by_the_system(error)
+        if told is None:
+            raise
+        code = report_error(told, as_json=as_json)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refused_by_the_system(error: OSError) -> GristmillError | None:
+    """Return what the system refused where it is no bug of ours: a folder that may not be written, a full disk; else None."""
+    from gristmill.store.place import disk_error
+
+    words = f"{error.filename or 'a file'}: {error.strerror}"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+        return InputError(words, fix="Choose a file or folder that you may read and write.")
+    return disk_error(error)
 
 
 def report_error(error: GristmillError, *, as_json: bool) -> int:

@@ -150,7 +150,8 @@ class Panel:
         else:
             outcome, broken = await self._decided(prompt, sample, place, self._said(before, place.reference))
         self.graded += 1
-        self._watch(outcome, broken=broken)
+        if not outcome.reason.startswith(TRANSIENT_PREFIX):  # a server that is away is the dispatcher's business
+            self._watch(outcome, broken=broken)
         return outcome
 
     async def _decided(self, prompt: Prompt, sample: Sample, place: Place, said: dict[int, Outcome]) -> tuple[Outcome, bool]:

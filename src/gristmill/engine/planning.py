@@ -22,7 +22,7 @@ from gristmill.ids import content_id
 from gristmill.recipe.grades import graders_in
 from gristmill.recipe.load import check_options
 from gristmill.recipe.model import Choice
-from gristmill.recipe.templates import ANSWER_FORMATS, PLAIN, Template, shipped_template, task_template, unversioned
+from gristmill.recipe.templates import ANSWER_FORMATS, ASKING, PLAIN, Template, shipped_template, task_template, unversioned
 from gristmill.records import Sampling
 from gristmill.sending.spending import check_budget
 from gristmill.sources.documents import DocumentSource
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 
 _ROOMS = (exporting, grading, tasks)
 """Importing a room registers its plug-ins."""
-
-DEFAULT_TEMPLATE = "boxed@1"
 
 
 class Chosen(NamedTuple):
@@ -287,7 +285,7 @@ def _template(recipe: Recipe, base: Path, task: Plugin[Any]) -> tuple[Template, 
         raise InputError(
             f"`system` is not used: `{task.name}` asks with templates of its own", fix="Write it into a template of yours."
         )
-    name = spec.template or (PLAIN if own else DEFAULT_TEMPLATE)
+    name = spec.template or (PLAIN if own else ASKING.get(spec.answer_format, PLAIN))
     template = _file_template(name, base) if name.endswith(".jinja") else shipped_template(name)
     answer_format = spec.answer_format or (None if name == PLAIN else ANSWER_FORMATS.get(name))
     if answer_format is not None:

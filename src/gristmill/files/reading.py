@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
 import math
 from contextlib import closing, contextmanager
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gristmill.records import Row
 
 FORMATS = ("jsonl", "json", "csv", "parquet")
-SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 COMPRESSIONS = (".gz", ".zst")
 MAX_LINE_BYTES = 32 * 1024 * 1024
 _PARQUET_BATCH = 1024
@@ -263,7 +264,8 @@ def _json_end(buffer: str) -> tuple[int, str]:
 def _csv(stream: BinaryIO) -> Generator[NumberedRow]:
     csv.field_size_limit(MAX_LINE_BYTES)
     with io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-        reader = csv.reader(text, strict=True)
+        first = text.readline(MAX_LINE_BYTES)
+        reader = csv.reader(itertools.chain([first] if first else [], text), strict=True, delimiter=_delimiter(first))
         header: list[str] | None = None
         while True:
             try:
@@ -279,6 +281,11 @@ def _csv(stream: BinaryIO) -> Generator[NumberedRow]:
                 header = cells
             elif cells:
                 yield NumberedRow(reader.line_num, _csv_row(header, cells))
+
+
+def _delimiter(header: str) -> str:
+    """Return what separates cells: a comma, or in a header without one a tab or the semicolon of many countries."""
+    return next((mark for mark in ",\t;" if mark in header), ",")
 
 
 def _csv_row(header: list[str], cells: list[str]) -> Row | BadRow:

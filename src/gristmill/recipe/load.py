@@ -68,7 +68,7 @@ def check_options(model: type[Frozen], options: dict[str, Any], loaded: Loaded, 
 
 
 def explain(error: ValidationError, model: type[BaseModel], document: Document, base: Path) -> RecipeError:
-    """Return the first mistake, by place in the text, as a recipe error."""
+    """Return the first mistake, by place in the text, as a recipe error; what is missing comes last, since it may be misspelt."""
     details = sorted(error.errors(include_url=False), key=lambda detail: _order(document, base, detail))
     detail = details[0]
     path: Path = (*base, *detail["loc"])
@@ -76,9 +76,9 @@ def explain(error: ValidationError, model: type[BaseModel], document: Document, 
     return RecipeError(message, fix=fix, where=document.where(path))
 
 
-def _order(document: Document, base: Path, detail: ErrorDetails) -> tuple[int, int]:
+def _order(document: Document, base: Path, detail: ErrorDetails) -> tuple[bool, int, int]:
     mark = document.mark((*base, *detail["loc"]))
-    return (mark.line, mark.column) if mark else (0, 0)
+    return detail["type"] == "missing", mark.line if mark else 0, mark.column if mark else 0
 
 
 def _message(detail: ErrorDetails, model: type[BaseModel], written: Path) -> tuple[str, str]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PLAIN = "plain"
 ANSWER_FORMATS: Mapping[str, str] = {"boxed@1": "boxed", "chain@1": "hash", "hash@1": "hash"}
 """Where the answer stands if the recipe does not say: what the shipped template asks for."""
+ASKING: Mapping[str | None, str] = {None: "boxed@1", "auto": "boxed@1", "boxed": "boxed@1", "hash": "hash@1"}
+"""The template that asks for an answer in a format, if the recipe names the format alone; for another one its prompts have to."""
 
 
 class Template:

@@ -15,6 +15,7 @@ from gristmill.report import numbers
 from gristmill.report.examples import choose_examples
 from gristmill.report.model import Counted, Coverage, Estimate, Kind, Report, Settings, Share, Turns
 from gristmill.report.page import draw_page
+from gristmill.store.rundir import current_status
 from gristmill.studies.pilot import read_pilot
 from gristmill.visible import walls
 
@@ -50,7 +51,7 @@ def make_report(folder: RunFolder) -> Report:
         LedgerError: where the texts of the examples cannot be read.
     """
     if not (folder.summary.exists() and folder.manifest.exists() and (folder.tables / "funnel.parquet").exists()):
-        state = folder.read_status()["status"]
+        state = current_status(folder)["status"]
         raise InputError(
             f"{folder.path} has no tables to report on yet (it is {state})",
             fix="Tables are written when a run ends or is interrupted: run it, or look at `gristmill status`.",

@@ -18,6 +18,7 @@ One process writes at a time; a lock that the system lets go of when the process
 from __future__ import annotations
 
 import hashlib
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,10 @@ from gristmill.store.place import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+
+LIVE_S = 10.0
+"""A run that goes on writes its status every second, so one that is older than this may have no process any more."""
 
 
 class RunFolder:
@@ -111,6 +116,22 @@ class RunFolder:
         """Keep a resolved recipe under its id, and as the current one."""
         write_text(self.path / "recipes" / f"{recipe_id}.yaml", text)
         write_text(self.recipe, text)
+
+
+def current_status(folder: RunFolder) -> dict[str, Any]:
+    """Return the status of a run; one that says it is running, and whose process is gone, was interrupted.
+
+    Raises:
+        InputError: where there is no run.
+    """
+    content = folder.read_status()
+    if content["status"] != "running" or time.time() - folder.status.stat().st_mtime < LIVE_S:
+        return content
+    try:
+        check_idle(folder)
+    except (LedgerError, OSError):  # somebody has it, or it cannot be said
+        return content
+    return {**content, "status": "interrupted", "error": "the process that ran it is gone; run again to go on"}
 
 
 @contextmanager

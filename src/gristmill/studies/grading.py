@@ -167,7 +167,7 @@ async def _grade_file(path: Path, chosen: Chosen, fields: Fields, target: Path, 
             out.write(sum_up.line(graded))
             if sum_up.rows % CHUNK == 0:
                 tell(sum_up.rows)
-        _check_fields(path, fields, sum_up.rows - sum_up.bad, sum(sum_up.words.values()))
+        _check_fields(path, fields, sum_up)
     return sum_up.result(target)
 
 
@@ -188,7 +188,7 @@ class Sum:
         self.bad = 0
         self.words: Counter[str] = Counter()
         self._grader = grader
-        self._reasons: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
         self._began = time.perf_counter()
 
     def line(self, graded: GradedRow) -> bytes:
@@ -196,7 +196,7 @@ class Sum:
         self.rows += 1
         self.bad += isinstance(graded.row, BadRow)
         self.words.update(verdict.word for verdict in graded.verdicts)
-        self._reasons.update(verdict.reason for verdict in graded.verdicts)
+        self.reasons.update(verdict.reason for verdict in graded.verdicts)
         return orjson.dumps(_line(graded), option=orjson.OPT_APPEND_NEWLINE)
 
     def result(self, target: Path) -> Graded:
@@ -209,7 +209,7 @@ class Sum:
             rejected_rows=self.bad,
             outputs=sum(words.values()),
             verdicts=dict(words.most_common()),
-            reasons=dict(self._reasons.most_common()),
+            reasons=dict(self.reasons.most_common()),
             acceptance=words["pass"] / decided if decided else None,
             seconds=round(time.perf_counter() - self._began, 3),
             file=str(target),
@@ -235,15 +235,19 @@ def _line(graded: GradedRow) -> dict[str, Any]:
     return {**graded.row, "grades": grades}
 
 
-def _check_fields(path: Path, fields: Fields, rows: int, outputs: int) -> None:
-    """Refuse a file without a single output: the field is misnamed, and an empty result would look like a good one."""
-    if outputs or not rows:
+def _check_fields(path: Path, fields: Fields, sum_up: Sum) -> None:
+    """Refuse a file without one output or reference: the field is misnamed, and an empty result would look like a good one."""
+    if sum_up.words and fields.reference and {*sum_up.reasons} == {"no_reference"}:
+        what, field, option = "a reference", fields.reference, "--reference"
+    elif not sum_up.words and sum_up.rows > sum_up.bad:
+        what, field, option = "an output", fields.output, "--output"
+    else:
         return
     good = (item.row for item in all_rows(path) if not isinstance(item.row, BadRow))
     first = sorted(next(good, {"nothing": None}))
     raise InputError(
-        f"no row of {path} has an output under `{fields.output}`",
-        fix=f"Name the field with `--output`; the first row has: {', '.join(first)}.",
+        f"no row of {path} has {what} under `{field}`",
+        fix=f"Name the field with `{option}`; the first row has: {', '.join(first)}.",
     )
 
 
