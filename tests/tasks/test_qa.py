@@ -99,6 +99,7 @@ def test_the_passage_may_stand_before_the_question(tmp_path: Path) -> None:
         (f"Question: Who?\nAnswer: Me.\nEvidence: {PASSAGE}", ("evidence", "whole_text")),
         (PAIR.replace("Why did", "According to the passage, why did"), ("standalone", "points_at_text")),
         (PAIR.replace("Why did the Rhône", "Why did it"), ("standalone", "points_at_nothing")),
+        ("Question: ???\nAnswer: Me.\nEvidence: “the snow had melted within a week”", ("standalone", "no_words")),
     ],
 )
 def test_what_is_wrong_with_a_pair_has_a_name(tmp_path: Path, reply: str, reason: tuple[str, str]) -> None:

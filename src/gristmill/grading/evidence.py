@@ -27,7 +27,7 @@ SHOWN = 200
 _LEVELLED = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "`": "'",
                            "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-"})  # fmt: skip
 _ELLIPSIS = re.compile(r"\s*(?:\[\s*(?:\.\.\.|…)\s*\]|\.{3,}|…)\s*")
-_AROUND = " \t\n\"'*_>"
+_AROUND = " \t\n\"'*_>“”„‘’‚«»"
 
 
 class EvidenceOptions(Frozen):
@@ -49,7 +49,7 @@ class Span(NamedTuple):
     end: int
 
 
-@grader("evidence", version=1, options=EvidenceOptions, needs=Needs(whole=True))
+@grader("evidence", version=2, options=EvidenceOptions, needs=Needs(whole=True))
 def grade_evidence(prompt: Prompt, sample: Sample, options: EvidenceOptions) -> Verdict:
     """Want the quoted evidence to stand in the source text, word for word.
 

@@ -34,17 +34,19 @@ class StandaloneOptions(Frozen):
     """Nothing to choose."""
 
 
-@grader("standalone", version=1, options=StandaloneOptions, needs=Needs(whole=True))
+@grader("standalone", version=2, options=StandaloneOptions, needs=Needs(whole=True))
 def grade_standalone(_prompt: Prompt, sample: Sample, _options: StandaloneOptions) -> Verdict:
     """Refuse questions that point at a text which their reader does not see.
 
     The question is `question` of the sample's `meta`, or else its first user message. Reasons: `standalone`, `points_at_text`,
-    `points_at_nothing` (a pronoun without a noun), `no_question`.
+    `points_at_nothing` (a pronoun without a noun), `no_words`; and without a verdict `no_question`.
     """
     question = question_of(sample)
     if question is None:
         return Verdict(passed=None, reason="no_question")
     text = plain_quotes(question[:MOST_CHARACTERS].strip())
+    if not any(map(str.isalpha, text)):
+        return Verdict(passed=False, reason="no_words")
     if found := phrases("pointing", r"\b{}").search(text):
         return Verdict(passed=False, reason="points_at_text", evidence={"matched": found.group()[:200], "start": found.start()})
     if pronoun := _PRONOUN.match(text):
