@@ -11,7 +11,7 @@ import pytest
 
 from gristmill.errors import InputError, SourceError
 from gristmill.store.reader import Reader
-from tests.runs import command, exported, finish, keep, recipe, run, tables
+from tests.runs import command, exported, finish, keep, query, recipe, run, tables
 
 FAULTS: dict[str, Any] = {"transient": 0.01, "permanent": 0.05, "truncated": 0.05, "malformed": 0.01}
 
@@ -191,6 +191,9 @@ def test_equal_prompts(tmp_path: Path) -> None:
         "kept": 5,
         "dropped": {"bad_json": 1, "duplicate_prompt": 1, "conflicting_reference": 3},
     }
+    named = query(f"SELECT reason, detail FROM '{tmp_path}/run/tables/rejects.parquet' ORDER BY reason")
+    assert [reason for reason, _ in named] == ["bad_json", "conflicting_reference"]
+    assert named[1][1] == "3 rows ask this and do not agree on the reference: quarrel"
 
 
 def test_an_empty_file(tmp_path: Path) -> None:

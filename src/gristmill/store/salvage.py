@@ -62,7 +62,7 @@ def salvage(path: Path, damage: Sequence[str]) -> list[str]:
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     fresh.replace(path)
-    counts = ", ".join(f"{count} {table}" for table, count in sorted(lost.items())) or "no row"
+    counts = ", ".join(f"{count} {table}" for table, count in sorted(lost.items())) or ("no row" if kept else "all there was")
     first = named or damage[0].replace("\n", " ")[:160]
     return [
         f"the ledger was damaged: {first}",

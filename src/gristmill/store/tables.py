@@ -17,6 +17,7 @@ from gristmill.records import Usage
 from gristmill.store.effects import GRADING_PREFIX
 from gristmill.store.outcomes import answer_characters, request_ids
 from gristmill.store.packing import unpack_ids
+from gristmill.store.prompts import load_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -197,9 +198,18 @@ def _edges(ledger: Reader, context: int) -> Iterator[Row]:
         yield {"child": sample_id.lower(), "parent": request_id.lower(), "role": "judge"}
 
 
+_CONFLICTING = "SELECT id, rows FROM prompts WHERE generation=? AND conflict=1 ORDER BY id"
+DETAIL = 500
+"""Characters of a question that are shown."""
+
+
 def _rejects(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - one signature for all
     for place, reason, detail in ledger.query("SELECT place, reason, detail FROM rejects ORDER BY id"):
         yield {"place": place, "reason": reason, "detail": detail}
+    for row, rows in ledger.query(_CONFLICTING, (int(ledger.fact("generation") or 0),)):
+        prompt = load_prompt(ledger, row)
+        said = f"{rows} rows ask this and do not agree on the reference: {prompt.messages[-1].content[:DETAIL]}"
+        yield {"place": prompt.source_id, "reason": "conflicting_reference", "detail": said}
 
 
 TABLES: Mapping[str, Table] = {
