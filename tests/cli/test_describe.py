@@ -46,7 +46,7 @@ def test_everything_is_there(described: dict[str, list[dict[str, Any]]]) -> None
     assert set(described) == KINDS
     for kind, shelf in (("tasks", TASKS), ("graders", GRADERS), ("exports", EXPORTERS)):
         assert names(described[kind]) == [plugin.name for plugin in shelf]
-    assert names(described["sources"]) == ["path", "word_problems"]
+    assert names(described["sources"]) == ["path", "documents", "source", "word_problems"]
     assert names(described["templates"]) == ["plain", *shipped_names()]
     ours = [kind.__name__ for kind in kinds_of_error() if kind.__module__ == errors.__name__]
     assert len(ours) > 8
@@ -89,8 +89,12 @@ def test_exit_codes_are_those_that_exist(described: dict[str, list[dict[str, Any
 
 
 def test_options_are_those_of_the_models(described: dict[str, list[dict[str, Any]]]) -> None:
-    path, word_problems = described["sources"]
-    assert {name.split(".")[0] for name in names(path["options"])} | {"word_problems"} == set(SourceSpec.model_fields)
+    path, documents, source, word_problems = described["sources"]
+    assert not {"documents", "source"} & {*names(path["options"])}
+    assert "chunk.tokens" in names(documents["options"])
+    assert names(source["options"])[0] == "source"
+    kinds = {"documents", "source", "word_problems"}
+    assert {name.split(".")[0] for name in names(path["options"])} | kinds == set(SourceSpec.model_fields)
     count = word_problems["options"][0]
     assert count == {
         "name": "count",
@@ -134,7 +138,7 @@ def test_the_table_fits_a_terminal_and_names_everything(tmp_path: Path) -> None:
     assert max(map(len, done.out.splitlines())) <= 100
     for things in api.catalogue().values():
         for name in names(things):
-            assert re.search(rf"^  {re.escape(name)} ", done.out, re.MULTILINE), name
+            assert re.search(rf"^  {re.escape(name)}( |$)", done.out, re.MULTILINE), name
 
 
 def test_an_unknown_name_gets_the_nearest(tmp_path: Path) -> None:

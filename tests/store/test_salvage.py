@@ -116,5 +116,6 @@ def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
     (tmp_path / "l.sqlite").write_bytes(b"\x01noise" * 2000)
     ledger = Ledger(tmp_path / "l.sqlite")
     assert "damaged" in ledger.notes[0]
+    assert "lost all there was" in ledger.notes[1]
     assert (tmp_path / "l.damaged-1.sqlite").exists()
     ledger.close()

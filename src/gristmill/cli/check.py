@@ -39,7 +39,8 @@ def check_command(recipe: str, output: str | None, allow_keys: list[str], *, san
         target = teacher["host"] or "this machine alone"
         model = safe(teacher["model"] or "the model that is served")
         key = f", key from the variable {teacher['key_variable']}" if teacher["key_variable"] else ", no key"
-        lines.append(f"  prompts → {teacher['name']}: {model} at {safe(teacher['endpoint'])} ({target}{key})")
+        endpoint = f" at {safe(teacher['endpoint'])}" if teacher["endpoint"] else ""
+        lines.append(f"  prompts → {teacher['name']}: {model}{endpoint} ({target}{key})")
     lines.append(f"  nothing else leaves this machine; the run is written to {content['run']}")
     lines += [f"  {safe(name)} would be run with --trust; it was not looked at" for name in content["not_looked_at"]]
     checked = check_references(plan, accepted(sandbox))

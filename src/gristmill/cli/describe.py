@@ -131,8 +131,9 @@ def _plain(value: Any) -> str:
 
 def _row(name: str, text: str) -> list[str]:
     """Return a name and its text in two columns, the text on as many lines as it takes."""
-    start = f"  {safe(name):<{NAME_WIDTH}}"
-    return _wrapped(start if start.endswith(" ") else f"{start} ", text, NAME_WIDTH + 2)
+    if len(safe(name)) >= NAME_WIDTH:
+        return [f"  {safe(name)}", *_wrapped(" " * (NAME_WIDTH + 2), text, NAME_WIDTH + 2)]
+    return _wrapped(f"  {safe(name):<{NAME_WIDTH}}", text, NAME_WIDTH + 2)
 
 
 def _wrapped(start: str, text: str, indent: int = 2) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -87,5 +88,5 @@ def next_command(content: dict[str, Any], recipe: str) -> str:
         return f"gristmill preview {where}"
     if find_spec("datasets") is None:
         return f"gristmill serve {shlex.quote(content['run'])}"
-    folder = f"{content['run']}/export"
-    return f"python -c {shlex.quote(f'import datasets; print(datasets.load_dataset({folder!r}))')}"
+    folder = json.dumps(f"{content['run']}/export")
+    return f"python -c {shlex.quote(f'import datasets; print(datasets.load_dataset({folder}))')}"

@@ -83,12 +83,15 @@ def _shown(trait: Any) -> Any:
 
 
 def _sources() -> list[Thing]:
-    """Return the kinds of source: those made by rule have a model of their own, the others are files."""
+    """Return the kinds of source: those made by rule have a model of their own, the others are files or a function."""
     fields = SourceSpec.model_fields
     made = {name: model for name, field in fields.items() for model in get_args(field.annotation) if _is_model(model)}
-    files = [option for option in options(SourceSpec) if option["name"].split(".")[0] not in made]
+    kinds = ("path", "documents", "source")
+    of_all = [option for option in options(SourceSpec) if option["name"].split(".")[0] not in made]
+    whole = {kind: [option for option in of_all if option["name"] not in kinds or option["name"] == kind] for kind in kinds}
     rule = [{"name": name, "help": _line(model), "options": options(model)} for name, model in made.items()]
-    return [{"name": "path", "help": _joined(fields["path"].description), "options": files}, *rule]
+    named = [{"name": kind, "help": _joined(fields[kind].description), "options": whole[kind]} for kind in kinds]
+    return [*named, *rule]
 
 
 def _is_model(kind: Any) -> bool:
