@@ -256,6 +256,29 @@ def test_tests_see_what_code_raises_changes_and_keeps(code: str, entry_point: st
     assert graded(code, {"entry_point": entry_point, "test_code": tests}).reason == reason
 
 
+LEETCODE = {
+    "entry_point": "Solution().twoSum",
+    "test_code": "def check(f):\n    assert f(nums=[3, 2, 4], target=6) == [1, 2]\n    assert f([3, 3], 6) == [0, 1]\n",
+}
+METHOD = "class Solution:\n    def twoSum(self, nums: List[int], target: int) -> List[int]:\n        "
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("return next([i, j] for i, j in combinations(range(len(nums)), 2) if nums[i] + nums[j] == target)", "pass"),
+        ("self.seen = nums\n        return [1, 2]", "fail"),
+        ("return nums / target", "error"),
+    ],
+)
+def test_a_method_of_a_class_is_asked_for(body: str, reason: str) -> None:
+    """As LeetCode has it, with its libraries imported; the class stands in a block of its own."""
+    answer = f"{fenced(METHOD + body + chr(10))}It is used so:\n{fenced('print(Solution().twoSum([1], 2))' + chr(10))}"
+    assert graded(answer, LEETCODE).reason == reason
+    assert graded("def twoSum(nums, target): ...", LEETCODE).reason == "error"
+
+
 def fenced(code: str, language: str = "python") -> str:
     return f"```{language}\n{code}```\n"
 

@@ -79,8 +79,9 @@ async def grade_code(prompt: Prompt, sample: Sample, options: CodeOptions, sessi
     """Run code in the sandbox against the reference's tests.
 
     The reference is a JSON object: `{mode: function, entry_point, tests: [assert …]}`, or with `test_code` in the place of
-    `tests`; `{mode: stdio, cases: [{stdin, stdout}]}`; or `{mode: input, code, entry_point, output}`, for which the answer is a
-    call of the function that returns the output. Reasons and `verdict`: `pass`, `fail`, `error`, `timeout`, `memory`,
+    `tests`, the entry point a function or a method (`Solution().twoSum`); `{mode: stdio, cases: [{stdin, stdout}]}`; or
+    `{mode: input, code, entry_point, output}`, for which the answer is a call of the function that returns the output.
+    Reasons and `verdict`: `pass`, `fail`, `error`, `timeout`, `memory`,
     `output-limit`, `crash`, `protocol`; and without a verdict `flaky`, `weak_tests`, `broken_tests`, `reference_not_a_task`,
     `no_text`, `no_reference`.
     """

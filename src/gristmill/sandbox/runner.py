@@ -130,7 +130,7 @@ async def _referee(program: Program, job: Mapping[str, Any], tier: Tier, limits:
     """Let tests in walls of their own call the candidate: every call passes through here, as data."""
     failures: list[Failed] = []
     async with started(tier, limits._replace(call_s=limits.total_s)) as referee:
-        tests = {"mode": "referee", "code": job["tests"], **{key: job[key] for key in ("entry_point", "names", "run")}}
+        tests = {"mode": "referee", "code": job["tests"], **{key: job[key] for key in ("entry_point", "names", "run", "method")}}
         try:
             said = await _relayed(program, referee, tests, failures)
         except Failed as failure:

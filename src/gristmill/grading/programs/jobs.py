@@ -15,14 +15,30 @@ if TYPE_CHECKING:
     from gristmill.grading.programs.tasks import Task
 
 
+PRELUDE = """\
+from typing import *
+from collections import *
+from functools import *
+from itertools import *
+from heapq import *
+from bisect import *
+import collections, functools, itertools, heapq, bisect, math, random, re, string
+from math import inf
+"""
+"""What stands before a class whose method is asked for: LeetCode's Python has most libraries imported
+(support.leetcode.com, "What are the environments for the programming languages?")."""
+
+
 def job_of(task: Task, code: str, limits: Mapping[str, float]) -> dict[str, Any]:
     """Return the job that puts code to a task's tests."""
+    code = f"{PRELUDE}{code}" if task.method else code
     job: dict[str, Any] = {"mode": task.mode, "code": code, "limits": dict(limits)}
     if task.mode == "stdio":
         return {**job, "inputs": [stdin for stdin, _ in task.cases]}
     if task.mode == "referee":
         names, run = _stubs(task)
-        return {**job, "entry_point": task.entry_point, "tests": task.program, "names": names, "run": run}
+        referee = {"tests": task.program, "names": names, "run": run, "method": task.method}
+        return {**job, "entry_point": task.entry_point, **referee}
     calls = [[test.name, encode(test.arguments), encode(test.keywords)] for test in task.tests]
     return {**job, "entry_point": task.entry_point, "calls": calls}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
@@ -44,12 +45,16 @@ class Task(NamedTuple):
     """The tests as they are written, where they are lines."""
     solution: str = ""
     """A program that is right, where the reference brings one."""
+    method: str = ""
+    """The method that is asked for, where the entry point is a class."""
 
     def reversed(self) -> Task:
         """Return the task with its tests in the other order."""
         return self._replace(tests=self.tests[::-1], cases=self.cases[::-1])
 
 
+_METHOD = re.compile(r"([A-Za-z_]\w*)\(\)\.([A-Za-z_]\w*)")
+"""An entry point that is a method, as in LeetCode's `Solution().twoSum`."""
 _MODES = (None, "function", "input")
 
 
@@ -64,6 +69,8 @@ def read_task(reference: str, context: str = "") -> Task | None:
     if content is None:
         return None
     entry_point = (as_text(content.get("entry_point")) or "").strip()
+    if method := _METHOD.fullmatch(entry_point):
+        entry_point = method[1]
     if as_list(content.get("cases")):
         task = _stdio_task(as_list(content["cases"]) or [])
     elif not entry_point.isidentifier() or content.get("mode") not in _MODES:
@@ -72,8 +79,11 @@ def read_task(reference: str, context: str = "") -> Task | None:
         return _input_task(content, entry_point)
     else:
         task = _function_task(content, entry_point, context)
+    if task is None:
+        return None
+    task = task._replace(method=method[2]) if method else task
     solution = _solution(content)
-    return task and task._replace(solution=whole_code(solution, task.entry_point, context, "whole") if solution else "")
+    return task._replace(solution=whole_code(solution, task.entry_point, context, "whole") if solution else "")
 
 
 def solution_of(reference: str) -> str | None:

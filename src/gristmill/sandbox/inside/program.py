@@ -289,7 +289,10 @@ def serve_referee(job, receive, send):
     def stub(name):
         return lambda *args, **kwargs: ask(name, args, kwargs)
 
-    candidate = stub(job["entry_point"])
+    def of_a_fresh_object(*args, **kwargs):
+        return getattr(ask(job["entry_point"], (), {}), job["method"])(*args, **kwargs)
+
+    candidate = of_a_fresh_object if job["method"] else stub(job["entry_point"])
     names = {"__name__": "tests", "candidate": candidate, **{name: stub(name) for name in job["names"]}}
     try:
         exec(compile(job["code"], "tests.py", "exec"), names)
