@@ -97,12 +97,15 @@ def test_the_commands_ask_for_trust_and_check_runs_nothing(tmp_path: Path) -> No
     for command in (["preview", "recipe.yaml"], ["run", "recipe.yaml"]):
         assert inside(tmp_path, *command, "--trust").code == 0
     assert (tmp_path / "ran").exists()
-    (tmp_path / "out.jsonl").write_text('{"output": "LOUD"}\n{"output": "quiet"}\n')
+    (tmp_path / "out.jsonl").write_text('{"output": "LOUD", "good": true}\n{"output": "quiet", "good": true}\n')
     done = inside(tmp_path, "grade", "out.jsonl", "--grader", "mine.py:loud", "--trust", "--json")
     assert done.code == 0, done.err
     graded = [json.loads(line)["grades"][0]["passed"] for line in (tmp_path / "out.jsonl.graded.jsonl").read_text().splitlines()]
     assert graded == [True, False]
     assert inside(tmp_path, "grade", "out.jsonl", "--grader", "mine.py:loud").code == 2
+    words = ["audit", "out.jsonl", "--grader", "mine.py:loud", "--label", "good"]
+    assert inside(tmp_path, *words).code == 2
+    assert inside(tmp_path, *words, "--trust", "--json").object["audits"][0]["recall"]["value"] == 0.5
 
 
 def test_samples_and_grades_go_stale_when_the_file_changes(tmp_path: Path) -> None:

@@ -293,6 +293,7 @@ USES_PLUS = "def add(a, b):\n    return plus(a, b)\n"
         (f"{fenced(GOOD)}Use it:\n{fenced('print(add(1, 2))' + chr(10))}", "add", GOOD),
         (f"{fenced(GOOD)}Output:\n{fenced('3' + chr(10), '')}", "add", GOOD),
         (f"{fenced(BAD)}No:\n{fenced(GOOD)}", "add", GOOD),
+        (f"{fenced(GOOD)}Its head:\n{fenced('def add(a, b):' + chr(10) + '    ...' + chr(10))}", "add", GOOD),
         (f"{fenced(USES_PLUS)}{fenced(PLUS)}", "add", f"{PLUS}\n{USES_PLUS}"),
         (f"{fenced(PLUS)}{fenced('z = 1' + chr(10))}{fenced(USES_PLUS)}", "add", f"{PLUS}\n{USES_PLUS}"),
         ("1. So:\n\n   ```python\n   def add(a, b):\n       return a + b\n   ```\n", "add", GOOD),

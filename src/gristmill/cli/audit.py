@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gristmill.cli.grade import Asked, JudgeFlags, chosen_grader, chosen_judge, judging
+from gristmill.cli.grade import Asked, JudgeFlags, chosen_grader, chosen_judge, judging, own_grader
 from gristmill.cli.person import accepted
 from gristmill.cli.terminal import Reporter, safe
 from gristmill.errors import GateFailed, InputError
@@ -31,6 +31,7 @@ class AuditFlags(NamedTuple):
     output: str | None
     sandbox: str
     allow_keys: list[str]
+    trust: bool = False
 
 
 def audit_command(path: str | None, fields: Fields, flags: AuditFlags, *, as_json: bool) -> None:
@@ -43,7 +44,9 @@ def audit_command(path: str | None, fields: Fields, flags: AuditFlags, *, as_jso
         audits = audit_shipped(flags.grader, accepted(flags.sandbox), reporter.say)
     else:
         grader = flags.grader or "math"
-        audits = [audit_file(Path(path), chosen_grader(grader, flags.options, flags.sandbox), fields)]
+        own_grader(grader, trust=flags.trust)
+        with reporter.only_result():
+            audits = [audit_file(Path(path), chosen_grader(grader, flags.options, flags.sandbox), fields)]
     lines = table(audits)
     for audit in audits:
         lines += ["", *_listed(audit)] if audit.listed else []

@@ -210,6 +210,7 @@ def audit(  # noqa: PLR0913, PLR0917 - one parameter a flag
     to: Annotated[str | None, typer.Option("-o", "--to", metavar="FOLDER", help="Where a calibration goes.")] = None,
     sandbox: SandboxOption = "medium",
     allow_key: AllowKey = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Compare graders with known labels: precision, recall, coverage, cost, every disagreement. `--by` calibrates a judge."""
@@ -217,7 +218,7 @@ def audit(  # noqa: PLR0913, PLR0917 - one parameter a flag
     from gristmill.studies.grading import Fields
 
     options = [*(option or []), *([f"answer_format={answer_format}"] if answer_format else [])]
-    flags = AuditFlags(grader, options, by, model, to, sandbox, allow_key or [])
+    flags = AuditFlags(grader, options, by, model, to, sandbox, allow_key or [], trust)
     audit_command(file, Fields(output, reference, question, label), flags, as_json=as_json)
 
 

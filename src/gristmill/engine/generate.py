@@ -140,6 +140,9 @@ class Generation:
         """Prompts whose next answer will not come soon: they run again when it is there."""
         self.diverged = 0
         self.first_error: str | None = None
+        """What the first call that was refused, or the first task that broke, said."""
+        self.first_end: str | None = None
+        """What the teacher said when it first had no further answer to a prompt."""
         self.output_tokens = 0
         self.cost_usd: float | None = 0.0
         """Of this process; None as soon as one cost is unknown."""
@@ -240,7 +243,7 @@ class Generation:
         try:
             sample = await self._run_task(prompt, session)
         except Exhausted as stop:
-            self.first_error = self.first_error or str(stop)
+            self.first_end = self.first_end or str(stop)
             return Halt(exhausted=True)
         except Parked:
             return Halt(exhausted=False)

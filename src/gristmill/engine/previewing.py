@@ -70,5 +70,5 @@ async def _preview(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Openi
             "run": str(folder.path),
             "calls": sum(dispatcher.calls for dispatcher in set(door.dispatchers.values())),
             "samples": samples,
-            "error": str(switch.error) if switch.error else (work.first_error if not samples else None),
+            "error": str(switch.error) if switch.error else (work.first_error or work.first_end if not samples else None),
         }

@@ -179,7 +179,7 @@ def _nothing(work: Generation, finished: Finish) -> tuple[str, str]:
             reasons[reason] = reasons.get(reason, 0) + count
     top = sorted(reasons.items(), key=lambda item: -item[1])[:3]
     lines = ["nothing was accepted. The most frequent reasons: " + (", ".join(f"{r} ({n:,})" for r, n in top) or "none")]
-    if first := work.first_error or work.panel.first_error:
+    if first := work.first_error or work.panel.first_error or work.first_end:
         lines.append(f"the first fault: {first}")
     rows = ledger.query("SELECT id FROM samples ORDER BY id LIMIT ?", (RAW_SAMPLES,)).fetchall()
     for number, (row,) in enumerate(rows, start=1):

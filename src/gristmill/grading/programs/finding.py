@@ -65,11 +65,20 @@ def _in_blocks(blocks: list[Block], entry_point: str, place: int) -> str | None:
     if entry_point:
         defining = [code for code in python[-LAST_BLOCKS:] if _defines(code, entry_point)]
         if defining:
-            code = defining[place]
+            code = ([code for code in defining if not _is_head(code, entry_point)] or defining)[place]
             return "\n".join([*_needed(code, [one for one in python[-LAST_BLOCKS:] if one not in defining]), code])
     named = [block.code for block in blocks if block.language in _PYTHON and block.language and not entry_point]
     programs = named or [code for code in python if not _is_value(code)] or python
     return programs[place] if programs else None
+
+
+def _is_head(code: str, name: str) -> bool:
+    """Whether code has no more of a function than its head and words about it."""
+    tree = parsed(code) or ast.Module([], [])
+    bodies = [node.body for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return bool(bodies) and all(
+        isinstance(one, ast.Pass) or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)) for one in bodies[-1]
+    )
 
 
 def _is_value(code: str) -> bool:
