@@ -28,6 +28,7 @@ def passes(source: str, rewritten: str, **options: float) -> bool:
         ("It cost $5.", "It cost €5."),
         ("It cost 5 million.", "It cost 5 billion."),
         ("It cost 5 million.", "It cost 5."),
+        ("It cost $5M.", "It cost $5k."),
         ("At 5 pm they met.", "At 5 am they met."),
         ("Add ½ cup.", "Add ¼ cup."),
         ("The sum is 1½.", "The sum is 1¼."),
@@ -46,6 +47,7 @@ def test_a_changed_number_is_found(source: str, rewritten: str) -> None:
     ("source", "rewritten"),
     [
         ("It cost 10 million dollars.", "It cost $10,000,000."),
+        ("It cost $1.5M, 20k euros and 3 Million yen.", "It cost $1.5 million, 20,000 euros and 3 million yen."),
         ("He had five apples.", "He had 5 apples."),
         ("He had 5 apples.", "He had five apples."),
         ("It was -5 degrees.", "It was minus five degrees."),

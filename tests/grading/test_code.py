@@ -284,6 +284,7 @@ def fenced(code: str, language: str = "python") -> str:
 
 
 PLUS = "def plus(a, b):\n    return a + b\n"
+DOCUMENTED = 'def add(a, b):\n    """Add.\n\n    ```\n    add(1, 2)\n    ```\n    """\n    return a + b\n'
 USES_PLUS = "def add(a, b):\n    return plus(a, b)\n"
 
 
@@ -302,6 +303,7 @@ USES_PLUS = "def add(a, b):\n    return plus(a, b)\n"
         (f"{fenced('print(3)' + chr(10), '')}Output:\n{fenced('3' + chr(10), '')}", "", "print(3)\n"),
         (fenced("7\n", ""), "", "7\n"),
         (f"{fenced(GOOD)}```\n```\n", "add", GOOD),
+        (DOCUMENTED, "add", DOCUMENTED),
     ],
 )
 def test_the_program_is_found_among_blocks(answer: str, entry_point: str, code: str) -> None:

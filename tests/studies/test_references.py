@@ -57,7 +57,7 @@ def test_tests_that_notice_little_are_named(tmp_path: Path) -> None:
     solution = "def top(a):\n    return max(a)\n"
     tasks = [
         {"entry_point": "top", "tests": ["assert top([1, 3, 2]) == 3", "assert top([-1]) == -1"], "solution": solution},
-        {"entry_point": "top", "test_code": "def check(c):\n    c([1])\n", "solution": solution},
+        {"entry_point": "top", "test_code": "def check(c):\n    assert c([1]) != 7\n", "solution": solution},
         {"entry_point": "top", "tests": ["assert top([1, 3, 2]) == 2"], "solution": solution},
     ]
     path = recipe(tmp_path, grade="code", prompts=1)

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 LONGEST = 60
 """Digits of a number that are read."""
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "bn": 10**9, "trillion": 10**12}
+_SHORT = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)*"
 _VULGAR = "".join(chr(code) for code in (*range(0xBC, 0xBF), *range(0x2150, 0x215F)))
 _NUMBER = re.compile(
     rf"(?<![\w.])(?P<sign>[-−])?(?P<digits>{_DIGITS})?(?P<vulgar>[{_VULGAR}])|"
     rf"(?<![\w./])(?P<top>\d{{1,2}})/(?P<bottom>\d{{1,2}})(?![\w/.-])|"
-    rf"(?<![\w.])(?P<minus>[-−])?(?P<plain>{_DIGITS})(?:[ \u00a0-](?P<scale>{'|'.join(_SCALES)})s?\b)?"
+    rf"(?<![\w.])(?P<minus>[-−])?(?P<plain>{_DIGITS})"
+    rf"(?:(?P<short>[kKMB]|mn|bn)(?!\w)|[ \u00a0-](?P<scale>(?i:{'|'.join(_SCALES)}))s?\b)?"
 )
 _SECTION = re.compile(r"(?:^|\n)[ \t]*(?:\d{1,3}[.)]|[-*+])[ \t]+")
 """Marks of list items: they count steps and say nothing."""
@@ -90,7 +92,8 @@ def _amounts(text: str) -> Iterable[Fraction | str]:
         elif match["plain"].count(".") > 1:
             yield match["plain"].replace(",", "")
         elif len(match["plain"]) <= LONGEST:
-            value = Fraction(match["plain"].replace(",", "")) * _SCALES.get(match["scale"] or "", 1)
+            scale = _SHORT.get(match["short"] or "", 1) * _SCALES.get((match["scale"] or "").lower(), 1)
+            value = Fraction(match["plain"].replace(",", "")) * scale
             yield -value if match["minus"] and value else value
 
 

@@ -30,7 +30,7 @@ _PYTHON = ("python", "py", "python3", "")
 def whole_code(answer: str, entry_point: str, context: str, take: str) -> str:
     """Return the program in an answer: a fenced block, or the text; a body alone is put under the question's own head."""
     code = answer
-    if take != "whole":
+    if take != "whole" and parsed(answer) is None:  # a program may have fences in its own texts
         code = _in_blocks(_blocks(answer), entry_point, -1 if take == "last" else 0) or answer
     if (
         entry_point
