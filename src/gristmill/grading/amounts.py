@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -180,13 +181,11 @@ def changed(before: str, after: str, *, words: bool) -> tuple[list[str], list[st
             lost, gained = [_named(value) for value in gone], [_named(value) for value in new]
     had, has = _marks(before), _marks(after)
     for family, kinds in _COUNTED.items():
-        for value, kind in sorted(had.get(family, set())):
-            exchanged = {other for number, other in has.get(family, set()) if number == value} - {kind}
-            if (value, kind) not in has.get(family, set()) and (exchanged or not _says(after, kinds[kind])):
-                lost.append(f"{_named(value)} {kind}")
-        for value, kind in sorted(has.get(family, set())):
-            if (value, kind) not in had.get(family, set()) and not _says(before, kinds[kind]):
-                gained.append(f"{_named(value)} {kind}")
+        mine, theirs = had.get(family, set()), has.get(family, set())
+        numbers = {number for number, _ in theirs}
+        unsaid, untold = ({kind for kind, words in kinds.items() if not _says(text, words)} for text in (after, before))
+        lost += [f"{_named(value)} {kind}" for value, kind in sorted(mine - theirs) if value in numbers or kind in unsaid]
+        gained += [f"{_named(value)} {kind}" for value, kind in sorted(theirs - mine) if kind in untold]
     return lost, gained
 
 
@@ -205,8 +204,14 @@ def _marks(text: str) -> dict[str, set[tuple[Fraction, str]]]:
         number = match["number"].replace(",", "")
         if number.count(".") > 1 or len(number) > LONGEST:
             continue
-        for family, kinds in _COUNTED.items():
-            for kind, words in kinds.items():
-                if re.fullmatch(words, match["mark"], re.IGNORECASE):
-                    found.setdefault(family, set()).add((Fraction(number), kind))
+        if (counted := _counted(match["mark"])) is not None:
+            family, kind = counted
+            found.setdefault(family, set()).add((Fraction(number), kind))
     return found
+
+
+@lru_cache(1024)
+def _counted(mark: str) -> tuple[str, str] | None:
+    """Return the family and the kind of what a mark beside a number says."""
+    kinds = ((family, kind, words) for family, kinds in _COUNTED.items() for kind, words in kinds.items())
+    return next(((family, kind) for family, kind, words in kinds if re.fullmatch(words, mark, re.IGNORECASE)), None)
