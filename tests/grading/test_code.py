@@ -249,6 +249,8 @@ BOX = "class Box:\n    def __init__(self, n):\n        self.n = n\n    def twice
         ("def f(n):\n    return lambda x: x + n\n", "f", "assert f(1)(2) == 3\n", "pass"),
         ("def f(a):\n    a.append(1)\n", "f", "a = []\nf(a)\nassert a == [1]\n", "pass"),
         ("def f(a):\n    a = [1]\n", "f", "a = []\nf(a)\nassert a == [1]\n", "fail"),
+        ("def f(a):\n    raise StopIteration\n", "f", "assert all(map(f, [1, 2]))\n", "error"),
+        ("def f(a):\n    a.clear()\n    return 0\n", "f", "a = [1, 2]\nassert f(a) == sum(a)\n", "fail"),
         ("def f(g):\n    return g(1)\n", "f", "assert f(lambda x: x) == 1\n", "broken_tests"),
     ],
 )
