@@ -102,6 +102,7 @@ def _vulgar(sign: str) -> Fraction:
     return Fraction(unicodedata.numeric(sign)).limit_denominator(20)
 
 
+@lru_cache(4)  # it is asked for each number that is missing, of the same two texts
 def spoken(text: str) -> frozenset[Fraction]:
     """Return the numbers that stand in words, each part and the whole: 20, 5 and 25 of `twenty-five`; -5 of `minus five`."""
     found: set[Fraction] = set()
@@ -178,19 +179,15 @@ def changed(before: str, after: str, *, words: bool) -> tuple[list[str], list[st
         said, told = _whole_words(before), _whole_words(after)
         gone, new = said - spoken(after) - amounts(after), told - spoken(before) - amounts(before)
         if gone and new:
-            lost, gained = [_named(value) for value in gone], [_named(value) for value in new]
+            lost, gained = [*map(str, gone)], [*map(str, new)]
     had, has = _marks(before), _marks(after)
     for family, kinds in _COUNTED.items():
         mine, theirs = had.get(family, set()), has.get(family, set())
         numbers = {number for number, _ in theirs}
         unsaid, untold = ({kind for kind, words in kinds.items() if not _says(text, words)} for text in (after, before))
-        lost += [f"{_named(value)} {kind}" for value, kind in sorted(mine - theirs) if value in numbers or kind in unsaid]
-        gained += [f"{_named(value)} {kind}" for value, kind in sorted(theirs - mine) if kind in untold]
+        lost += [f"{value} {kind}" for value, kind in sorted(mine - theirs) if value in numbers or kind in unsaid]
+        gained += [f"{value} {kind}" for value, kind in sorted(theirs - mine) if kind in untold]
     return lost, gained
-
-
-def _named(value: Fraction) -> str:
-    return str(value)
 
 
 def _says(text: str, words: str) -> bool:
