@@ -4,13 +4,15 @@ A dispatcher belongs to one teacher: it sends what its gate lets through, writes
 exchange, tries passing faults again with growing, jittered waits, and turns the stop switch when nothing would succeed any
 more. A refusal for the rate closes the gate for everybody and costs the request none of its tries. An exchange belongs to the
 dispatcher and not to the task that asked: cancelling the task never cancels a request that was sent; its reply is recorded and
-waits for the replay.
+waits for the replay. Requests wait in one queue, and as many senders as the gate's window has places take from it, one request
+after the other: a task for each request of its own would cost a fifth of an engine's time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -66,6 +68,13 @@ class Outgoing(NamedTuple):
     tries: int
 
 
+class Asked(NamedTuple):
+    """A request that waits to be sent, and where its reply is waited for."""
+
+    outgoing: Outgoing
+    answer: asyncio.Future[Reply]
+
+
 class Dispatcher:
     """Sends the requests of one teacher."""
 
@@ -92,7 +101,10 @@ class Dispatcher:
         self._patience_s = float(getattr(teacher, "patience_s", 0.0))
         """How long a server that is being restarted is waited for."""
         self._max_calls = max_calls
-        self._live: set[asyncio.Task[Reply]] = set()
+        self._queue: deque[Asked] = deque()
+        self._senders: set[asyncio.Task[None]] = set()
+        self._busy = 0
+        """Senders that do something else than wait before another try."""
         self._faults_in_row = 0
         self._last_answer_s: float | None = None
         self._first_fault_s: float | None = None
@@ -111,20 +123,49 @@ class Dispatcher:
             Exhausted: where the teacher has no further answer to this prompt.
             Parked: where the run is stopping.
         """
-        exchange = asyncio.create_task(self._tries(outgoing))
-        self._live.add(exchange)
-        exchange.add_done_callback(self._done)
-        return await asyncio.shield(exchange)
+        asked = Asked(outgoing, asyncio.get_running_loop().create_future())
+        self._queue.append(asked)
+        self._hire()
+        return await asked.answer
 
-    def _done(self, exchange: asyncio.Task[Reply]) -> None:
-        self._live.discard(exchange)
-        if not exchange.cancelled():
-            exchange.exception()  # read, so that an exchange nobody waits for any more is not reported as lost
+    def _hire(self) -> None:
+        """Start another sender where a request waits and the gate's window has a place for one."""
+        if self._queue and self._busy < self.gate.window:
+            self._busy += 1
+            sender = asyncio.create_task(self._work())
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
+
+    async def _work(self) -> None:
+        """Send what waits, one request after the other, until none does."""
+        try:
+            while self._queue:
+                await self._serve(self._queue.popleft())
+                self._hire()  # the window may have grown
+        finally:
+            self._busy -= 1
+
+    async def _serve(self, asked: Asked) -> None:
+        """Send a request and tell whoever asked, unless that was cancelled."""
+        outgoing, answer = asked
+        if answer.done():
+            return
+        try:
+            reply = await self._tries(outgoing)
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised where the request was asked for
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(reply)
 
     async def drain(self) -> None:
         """Wait for everything that was sent."""
-        while self._live:
-            await asyncio.wait(set(self._live))
+        while self._senders:
+            await asyncio.wait(set(self._senders))
 
     async def close(self) -> None:
         """Wait for everything that was sent, then close the teacher."""
@@ -152,8 +193,17 @@ class Dispatcher:
                     raise CallRefused(str(fault), code=fault.code, transient=fault.kind == "transient") from None
                 jitter = jitter or random.Random(seed_for(outgoing.request.id, "wait"))
                 told_s = fault.pace.retry_after_s if fault.pace else None
-                await self._switch.pause(told_s or _backoff(max(1, failures), jitter))
+                await self._pause(told_s or _backoff(max(1, failures), jitter))
         raise AssertionError("numbers do not end")
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before another try, and let another sender work meanwhile."""
+        self._busy -= 1
+        self._hire()
+        try:
+            await self._switch.pause(seconds)
+        finally:
+            self._busy += 1
 
     async def _try(self, outgoing: Outgoing, number: int) -> Reply:
         if self._switch.on or self.calls == self._max_calls:

@@ -111,17 +111,25 @@ class Gate:
         """Wait until a request may be sent; where the run stops meanwhile, return at once."""
         tokens = self._bound(request) if self._bounds.tpm else 0
         self._waiting += 1
-        booked: Booked | None = None
         try:
-            async with self._turn:
-                while not self._switch.on:
-                    wait_s, booked = self._look(tokens)
-                    if wait_s == 0:
-                        break
-                    await self._wait(wait_s)
-                return self._let_through(booked)
+            if self._waiting == 1:  # nobody is in line
+                wait_s, booked = self._look(tokens)
+                if wait_s == 0:
+                    return self._let_through(booked)
+            return await self._in_line(tokens)
         finally:
             self._waiting -= 1
+
+    async def _in_line(self, tokens: int) -> Pass:
+        """Wait behind those who came earlier, then for leave."""
+        booked: Booked | None = None
+        async with self._turn:
+            while not self._switch.on:
+                wait_s, booked = self._look(tokens)
+                if wait_s == 0:
+                    break
+                await self._wait(wait_s)
+            return self._let_through(booked)
 
     def _let_through(self, booked: Booked | None) -> Pass:
         now = self.clock.time()
