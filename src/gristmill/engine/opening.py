@@ -41,13 +41,8 @@ Until = Literal["index", "grade"]
 class SystemClock:
     """The machine's clocks."""
 
-    def time(self) -> float:
-        """Return seconds since 1970."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
 
 
 def _quiet(*_: Any) -> None:

@@ -129,18 +129,19 @@ class Dispatcher:
         return await asked.answer
 
     def _hire(self) -> None:
-        """Start another sender where a request waits and the gate's window has a place for one."""
-        if self._queue and self._busy < self.gate.window:
+        """Start as many senders as requests wait and the gate's window has places for."""
+        while self._queue and self._busy < self.gate.window:
             self._busy += 1
-            sender = asyncio.create_task(self._work())
+            sender = asyncio.create_task(self._work(self._queue.popleft()))
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
 
-    async def _work(self) -> None:
-        """Send what waits, one request after the other, until none does."""
+    async def _work(self, asked: Asked | None) -> None:
+        """Send a request, and what waits after it, until nothing does."""
         try:
-            while self._queue:
-                await self._serve(self._queue.popleft())
+            while asked is not None:
+                await self._serve(asked)
+                asked = self._queue.popleft() if self._queue else None
                 self._hire()  # the window may have grown
         finally:
             self._busy -= 1

@@ -64,6 +64,10 @@ class Ledger(Reader):
         super().__init__(_connect(self.path))
         self.reader.execute("PRAGMA query_only=1")
         self.writer = Writer(self._db)
+        self.put = self.writer.put
+        """Queues a write; it is durable once `durable` returns."""
+        self.durable = self.writer.durable
+        """Waits until everything queued so far is on disk."""
         self._next: dict[str, int] = {}
         self._blob_ids: dict[bytes, int] = {}
         self._older_ids: dict[bytes, int] = {}
@@ -140,14 +144,6 @@ class Ledger(Reader):
         self._next[table] = value + 1
         return value
 
-    def put(self, what: Statement | str, values: Sequence[Any]) -> None:
-        """Queue a write; it is durable once `durable` returns."""
-        self.writer.put(what, values)
-
-    async def durable(self) -> None:
-        """Wait until everything queued so far is on disk."""
-        await self.writer.durable()
-
     @contextlib.contextmanager
     def bulk(self) -> Generator[sqlite3.Connection]:
         """Write in one transaction from this thread, while nothing is queued; for indexing and for final tables."""
@@ -174,11 +170,9 @@ class Ledger(Reader):
         if known is not None:
             return known
         lookup, found = "SELECT id FROM blobs WHERE hash=?", None
-        seen = self._seen = self._seen or self._all_seen()
-        if digest in seen:
+        self._seen = self._seen or self._all_seen()
+        if self._seen.add(digest):
             found = (db.execute(lookup, (digest,)) if db else self.query(lookup, (digest,))).fetchone()
-        else:
-            seen.add(digest)
         row = found[0] if found else self.next_id("blobs")
         if not found:
             if db is not None:

@@ -16,18 +16,12 @@ class Seen:
     def __init__(self) -> None:
         self._bits = bytearray(BITS >> 3)
 
-    def add(self, digest: bytes) -> None:
-        """Note a hash of at least 9 bytes."""
-        bits = self._bits
-        for place in _places(digest):
-            bits[place >> 3] |= 1 << (place & 7)
-
-    def __contains__(self, digest: bytes) -> bool:
-        """Whether a hash may have been noted."""
-        bits = self._bits
-        return all(bits[place >> 3] >> (place & 7) & 1 for place in _places(digest))
-
-
-def _places(digest: bytes) -> tuple[int, int, int]:
-    number = int.from_bytes(digest[:9], "big")
-    return number & _MASK, number >> 24 & _MASK, number >> 48 & _MASK
+    def add(self, digest: bytes) -> bool:
+        """Note a hash of at least 9 bytes, and return whether it may have been noted before."""
+        bits, before = self._bits, 1
+        number = int.from_bytes(digest[:9], "big")
+        for place in (number & _MASK, number >> 24 & _MASK, number >> 48 & _MASK):
+            byte, bit = place >> 3, place & 7
+            before &= bits[byte] >> bit
+            bits[byte] |= 1 << bit
+        return bool(before)

@@ -245,7 +245,7 @@ def _spool_file(spool: IO[bytes], lines: Iterable[tuple[str, dict[str, Any]]], p
 async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
     """Yield the lines of a body, whatever their length, holding one at a time."""
     rest = b""
-    async for part in response.content.iter_any():
+    while part := await response.content.readany():
         *whole, rest = (rest + part).split(b"\n")
         for line in whole:
             if line.strip():

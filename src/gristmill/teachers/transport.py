@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -26,7 +26,7 @@ from gristmill.teachers.events import EventCutter
 from gristmill.teachers.wire import malformed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -34,6 +34,37 @@ CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 BROKEN = (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError)
 """How a connection ends before its reply does."""
+
+
+class Exchange:
+    """A request that is sent on entering; what goes wrong on the way, or while its body is read, is a fault."""
+
+    __slots__ = ("_response", "_send", "_transport", "_url")
+
+    def __init__(self, transport: Transport, url: str, send: Callable[[], Awaitable[aiohttp.ClientResponse]]) -> None:
+        self._transport = transport
+        self._url = url
+        self._send = send
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        try:
+            self._response = await self._send()
+        except BaseException as error:
+            fault = self._transport.fault(error, self._url)
+            if fault is None:
+                raise
+            raise fault from None
+        return self._response
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            self._response.release()
+            await self._response.wait_for_close()
+            return
+        self._response.close()
+        fault = self._transport.fault(error, self._url)
+        if fault is not None:
+            raise fault from None
 
 
 class Transport:
@@ -73,50 +104,47 @@ class Transport:
         both = "&".join(part for part in (parts.query, query) if part)
         return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, both, ""))
 
-    @asynccontextmanager
-    async def opened(
+    def opened(
         self, method: str, path: str, body: bytes | IO[bytes] | None = None, headers: Mapping[str, str] | None = None
-    ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """Send and yield the response, whose body is not read yet; whoever leaves early ends the connection.
+    ) -> Exchange:
+        """Return what sends on entering and gives the response, whose body is not read yet; leaving early ends the connection.
 
-        A body may be an open file; `headers` go before the usual ones.
-
-        Raises:
-            TeacherFault: where no whole response comes back.
+        A body may be an open file; `headers` go before the usual ones. Entering and leaving raise `TeacherFault`, where no whole
+        response comes back.
         """
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = self.url(path)
-        try:
-            async with self._session().request(
-                method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
-            ) as response:
-                try:
-                    yield response
-                except BaseException:
-                    response.close()
-                    raise
-        except TimeoutError:
-            raise TeacherFault(
-                f"no answer within {self._timeout.total:g} s", kind="transient", code="timeout", possibly_billed=True
-            ) from None
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+        data = aiohttp.BytesPayload(body) if isinstance(body, bytes) else body
+        return Exchange(self, url, partial(self._sent, method, url, data, headers))
+
+    async def _sent(
+        self, method: str, url: str, body: aiohttp.BytesPayload | IO[bytes] | None, headers: Mapping[str, str] | None
+    ) -> aiohttp.ClientResponse:
+        return await self._session().request(method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy)
+
+    def fault(self, error: BaseException, url: str) -> TeacherFault | None:
+        """Return what an error on the way is, or None where it is something else."""
+        if isinstance(error, TimeoutError):
+            words = f"no answer within {self._timeout.total:g} s"
+            return TeacherFault(words, kind="transient", code="timeout", possibly_billed=True)
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
             words = f"no safe connection: {error}; an authority of your own is named by the variable {CA_VARIABLES[0]}"
-            raise TeacherFault(self.clean(words), kind="fatal", code="tls") from None
-        except aiohttp.ClientConnectorError as error:
-            raise TeacherFault(self.clean(f"cannot connect: {error}"), kind="transient", code="connect") from None
-        except aiohttp.InvalidURL:
-            raise TeacherFault(self.clean(f"{url} is no URL"), kind="fatal", code="bad_url") from None
-        except BROKEN as error:
-            raise TeacherFault(
-                self.clean(f"the connection broke: {error!r}"), kind="transient", code="reset", possibly_billed=True
-            ) from None
+            return TeacherFault(self.clean(words), kind="fatal", code="tls")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return TeacherFault(self.clean(f"cannot connect: {error}"), kind="transient", code="connect")
+        if isinstance(error, aiohttp.InvalidURL):
+            return TeacherFault(self.clean(f"{url} is no URL"), kind="fatal", code="bad_url")
+        if isinstance(error, BROKEN):
+            words = self.clean(f"the connection broke: {error!r}")
+            return TeacherFault(words, kind="transient", code="reset", possibly_billed=True)
+        return None
 
     async def whole(self, response: aiohttp.ClientResponse) -> bytes:
         """Read a body whole, but no more than `MAX_BODY_BYTES` once it is unpacked, and return it without the key."""
         parts: list[bytes] = []
         size = 0
-        async for part in response.content.iter_any():
+        while part := await response.content.readany():
             parts.append(part)
             size += len(part)
             if size > MAX_BODY_BYTES:
@@ -126,7 +154,7 @@ class Transport:
     async def events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
         """Yield the data of each server-sent event without the key, within the same bound."""
         cutter, start, size = EventCutter(), b"", 0
-        async for part in response.content.iter_any():
+        while part := await response.content.readany():
             start = start or part
             size += len(part)
             if size > MAX_BODY_BYTES:
