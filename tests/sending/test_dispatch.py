@@ -125,6 +125,24 @@ def test_a_window_that_has_grown_is_filled(tmp_path: Path) -> None:
     asyncio.run(life())
 
 
+def test_a_window_that_has_shrunk_has_fewer_senders(tmp_path: Path) -> None:
+    async def life() -> None:
+        async with opened(tmp_path, 1) as bench:
+            bench.gate.window = 3.0
+            calls = [bench.send(seed) for seed in range(6)]
+            await bench.came(3)
+            bench.gate.window = 1.0
+            for seed in (0, 1, 2):
+                bench.teacher.answer(seed)
+            for count, seed in enumerate((3, 4, 5), start=4):
+                assert (await bench.came(count))[-1] == seed
+                assert bench.dispatcher.in_flight == 1
+                bench.teacher.answer(seed)
+            await asyncio.wait(calls)
+
+    asyncio.run(life())
+
+
 def test_who_is_cancelled_before_it_was_sent_is_never_sent(tmp_path: Path) -> None:
     async def life() -> None:
         async with opened(tmp_path, 1) as bench:

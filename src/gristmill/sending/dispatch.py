@@ -137,11 +137,11 @@ class Dispatcher:
             sender.add_done_callback(self._senders.discard)
 
     async def _work(self, asked: Asked | None) -> None:
-        """Send a request, and what waits after it, until nothing does."""
+        """Send a request, and what waits after it, until nothing does or there are more senders than places."""
         try:
             while asked is not None:
                 await self._serve(asked)
-                asked = self._queue.popleft() if self._queue else None
+                asked = self._queue.popleft() if self._queue and self._busy <= self.gate.window else None
                 self._hire()  # the window may have grown
         finally:
             self._busy -= 1
