@@ -130,7 +130,7 @@ class Dispatcher:
 
     def _hire(self) -> None:
         """Start as many senders as requests wait and the gate's window has places for."""
-        while self._queue and self._busy < self.gate.window:
+        while self._queue and self._busy < self.gate.places:
             self._busy += 1
             sender = asyncio.create_task(self._work(self._queue.popleft()))
             self._senders.add(sender)
@@ -141,7 +141,7 @@ class Dispatcher:
         try:
             while asked is not None:
                 await self._serve(asked)
-                asked = self._queue.popleft() if self._queue and self._busy <= self.gate.window else None
+                asked = self._queue.popleft() if self._queue and self._busy <= self.gate.places else None
                 self._hire()  # the window may have grown
         finally:
             self._busy -= 1

@@ -107,6 +107,11 @@ class Gate:
         self._mean_tokens = 0.0
         self._corrections: list[Booked] = []
 
+    @property
+    def places(self) -> int:
+        """How many requests may be in flight now."""
+        return max(1, int(self.window))
+
     async def enter(self, request: Request) -> Pass:
         """Wait until a request may be sent; where the run stops meanwhile, return at once."""
         tokens = self._bound(request) if self._bounds.tpm else 0
@@ -150,7 +155,7 @@ class Gate:
 
     def _look(self, tokens: int) -> tuple[float | None, Booked | None]:
         """Return the seconds to wait (None: until something changes), and the booked tokens once it is 0."""
-        if self.in_flight >= max(1, int(self.window)):
+        if self.in_flight >= self.places:
             return None, None
         if not (self._paced or self._held or tokens):
             return 0, None
