@@ -13,7 +13,6 @@ from typing import Annotated
 import orjson
 import typer
 
-from gristmill import __version__
 from gristmill.errors import GristmillError, InputError
 
 # typer carries its own copy of click, so the exception is found through typer's public names
@@ -55,6 +54,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def root(ctx: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Handle the options that stand before a command."""
     if version:
+        from gristmill import __version__
+
         typer.echo(f"gristmill {__version__}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:

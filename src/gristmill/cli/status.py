@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from gristmill import api
+from pathlib import Path
+
 from gristmill.cli.terminal import Reporter, live_line
 from gristmill.engine.progress import Snapshot
+from gristmill.store.rundir import RunFolder, current_status
 
 
 def status_command(folder: str, *, as_json: bool) -> None:
-    """Print how far a run is."""
-    content = api.status(folder)
+    """Print how far a run is, without the whole engine: a person or a program may ask again and again."""
+    content = current_status(RunFolder(Path(folder)))
     snapshot = Snapshot(**{name: content[name] for name in Snapshot._fields})
     text = f"{content['status']}: {live_line(snapshot)}"
     if content.get("error"):
