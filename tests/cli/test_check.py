@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.commands import RECIPE, inside, put
 from tests.servers import Answer, Script, completion, serving
-from tests.teachers.formats import Said, message_body, speaking
+from tests.teachers.bodies import Said, message_body, speaking
 
 if TYPE_CHECKING:
     from pathlib import Path

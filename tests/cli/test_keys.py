@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.commands import RECIPE, Done, gristmill, inside, put
 from tests.servers import Answer, Arrived, Reaction, Script, serving
-from tests.teachers.formats import EVENT_STREAM, PATHS, STREAMED, WHOLE, Said
+from tests.teachers.bodies import EVENT_STREAM, PATHS, STREAMED, WHOLE, Said
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from gristmill.records import Reply, Request, Sampling, TeacherIdentity
 from gristmill.teachers.addresses import Environment, open_teacher
 from tests.servers import Answer, Arrived, Reaction, serving
 from tests.teachers.asking import a_request, ask
-from tests.teachers.formats import PATHS, echoing, speaking
+from tests.teachers.bodies import PATHS, echoing, speaking
 from tests.teachers.test_serving import served
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_the_tree_is_the_disks() -> None:
     made = {"src", "runs", "dist", "__pycache__"}
     tops = {f"{path.name}/" for path in ROOT.iterdir() if path.is_dir() and path.name not in made and path.name[0] != "."}
     assert outside == tops
+
+
+@pytest.mark.source_tree
+def test_the_layers_of_the_architecture_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    page = (ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```text\n(cli\n.*?)```", page, re.DOTALL)
+    assert shown == ["\n".join(contracts[0]["layers"]) + "\n"]
 
 
 @pytest.mark.source_tree

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.teachers.scores import find_score
+from gristmill.teachers.formats.scores import find_score
 from tests.runs import query, recipe, run
 
 FORMS = (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.servers import Answer, Raw, Reaction, Server, Stream, serving
 from tests.teachers.asking import KEY, a_request, ask, fault_of, http
-from tests.teachers.formats import (
+from tests.teachers.bodies import (
     EVENT_STREAM,
     PATHS,
     STREAMED,

@@ -31,7 +31,7 @@ from gristmill.sources.rows import RowSource
 from gristmill.sources.spreading import SpreadSource
 from gristmill.tasks.registry import TASKS
 from gristmill.teachers.addresses import Endpoint, endpoint
-from gristmill.teachers.parameters import refused
+from gristmill.teachers.formats.parameters import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -17,7 +17,7 @@ from gristmill.pricing.budget import Amount, Budget, Caps
 from gristmill.pricing.price import Price, cost_of, most_usd, request_bound, shipped_price
 from gristmill.store.effects import Reserved, spent_so_far
 from gristmill.teachers.addresses import PROVIDERS
-from gristmill.teachers.wire import estimated
+from gristmill.teachers.formats.wire import estimated
 
 if TYPE_CHECKING:
     from gristmill.ports import Clock

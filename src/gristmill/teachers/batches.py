@@ -14,7 +14,7 @@ import orjson
 
 from gristmill.plain import as_count, as_items, as_object, as_text
 from gristmill.ports import TeacherFault
-from gristmill.teachers.wire import malformed, said
+from gristmill.teachers.formats.wire import malformed, said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping

@@ -19,7 +19,7 @@ from gristmill.errors import InputError
 from gristmill.plain import as_count, as_list, as_object
 from gristmill.ports import TeacherFault
 from gristmill.records import TeacherIdentity
-from gristmill.teachers.completions import read_completion, wire_body
+from gristmill.teachers.formats.completions import read_completion, wire_body
 from gristmill.teachers.gguf_header import read_header
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ import orjson
 from gristmill.plain import as_list, as_object
 from gristmill.ports import TeacherFault
 from gristmill.teachers.events import DONE, Seen
-from gristmill.teachers.formats import FORMATS
+from gristmill.teachers.formats.registry import FORMATS
+from gristmill.teachers.formats.wire import malformed, said
 from gristmill.teachers.loops import LoopDetector
 from gristmill.teachers.pace import pace_of
 from gristmill.teachers.together import Together, accounted, received
 from gristmill.teachers.transport import BROKEN, Transport
-from gristmill.teachers.wire import malformed, said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.ports import TeacherFault
-from gristmill.teachers.wire import estimated
+from gristmill.teachers.formats.wire import estimated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

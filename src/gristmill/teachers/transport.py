@@ -23,7 +23,7 @@ from gristmill.errors import InputError
 from gristmill.plain import as_list, as_object
 from gristmill.ports import TeacherFault
 from gristmill.teachers.events import EventCutter
-from gristmill.teachers.wire import malformed
+from gristmill.teachers.formats.wire import malformed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping

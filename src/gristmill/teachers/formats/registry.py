@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gristmill.teachers.anthropic import MESSAGES
-from gristmill.teachers.completions import CHAT
-from gristmill.teachers.responses import RESPONSES
-from gristmill.teachers.scores import SCORE
+from gristmill.teachers.formats.anthropic import MESSAGES
+from gristmill.teachers.formats.completions import CHAT
+from gristmill.teachers.formats.responses import RESPONSES
+from gristmill.teachers.formats.scores import SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gristmill.teachers.wire import Format
+    from gristmill.teachers.formats.wire import Format
 
 FORMATS: Mapping[str, Format] = {"chat": CHAT, "responses": RESPONSES, "messages": MESSAGES, "score": SCORE}

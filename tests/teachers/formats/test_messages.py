@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from tests.servers import Answer, serving
 from tests.teachers.asking import KEY, a_request, ask, fault_of, http
-from tests.teachers.formats import EVENT_STREAM, Said, message_body, message_events, sse
+from tests.teachers.bodies import EVENT_STREAM, Said, message_body, message_events, sse
 
 from gristmill.messages import Message, ToolCall, user
 from gristmill.records import Reply, Sampling, Usage
-from gristmill.teachers.anthropic import message_body as body_of
+from gristmill.teachers.formats.anthropic import message_body as body_of
 
 LIMITED = Sampling(max_tokens=64)
 CALCULATOR: dict[str, Any] = {

@@ -8,8 +8,8 @@ import pytest
 from tests.teachers.asking import a_request
 
 from gristmill.records import Sampling, TeacherIdentity
-from gristmill.teachers.completions import wire_body
-from gristmill.teachers.parameters import openai_reasoning, refused
+from gristmill.teachers.formats.completions import wire_body
+from gristmill.teachers.formats.parameters import openai_reasoning, refused
 
 EVERY: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "max_tokens": 64, "stop": ("x",)}
 NOTHING: dict[str, Any] = {"temperature": None, "top_p": None, "top_k": None, "max_tokens": None, "stop": ()}

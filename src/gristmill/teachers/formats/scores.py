@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from gristmill.messages import Message
 from gristmill.plain import as_count, as_list, as_object
 from gristmill.records import Reply, Usage
-from gristmill.teachers.completions import ChunkFold
-from gristmill.teachers.wire import Format, malformed
+from gristmill.teachers.formats.completions import ChunkFold
+from gristmill.teachers.formats.wire import Format, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gristmill.messages import Message, ToolCall
 from gristmill.plain import as_count, as_list, as_object, as_text
 from gristmill.records import Reply, Usage
-from gristmill.teachers.wire import Format, malformed, reasoning_kind, said, unsendable
+from gristmill.teachers.formats.wire import Format, malformed, reasoning_kind, said, unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

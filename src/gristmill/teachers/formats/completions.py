@@ -14,8 +14,8 @@ from gristmill.messages import Message, ToolCall
 from gristmill.plain import as_count, as_list, as_object, as_text
 from gristmill.ports import TeacherFault
 from gristmill.records import Reply, Usage, plain_sampling
-from gristmill.teachers.parameters import openai_reasoning
-from gristmill.teachers.wire import Format, malformed, reasoning_kind
+from gristmill.teachers.formats.parameters import openai_reasoning
+from gristmill.teachers.formats.wire import Format, malformed, reasoning_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from tests.servers import Answer, serving
 from tests.teachers.asking import KEY, a_request, ask, fault_of, http
-from tests.teachers.formats import Said, response_body
+from tests.teachers.bodies import Said, response_body
 
 from gristmill.messages import Message, ToolCall, user
 from gristmill.records import Reply, Sampling, Usage
-from gristmill.teachers.responses import response_body as body_of
+from gristmill.teachers.formats.responses import response_body as body_of
 
 
 def reply_to(body: Any) -> Reply:

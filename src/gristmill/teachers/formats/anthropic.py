@@ -15,7 +15,7 @@ import orjson
 from gristmill.messages import Message, ToolCall
 from gristmill.plain import as_count, as_list, as_object, as_text
 from gristmill.records import Reply, Usage
-from gristmill.teachers.wire import Format, malformed, reasoning_kind, unsendable
+from gristmill.teachers.formats.wire import Format, malformed, reasoning_kind, unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
