@@ -26,7 +26,7 @@ from tests.teachers.asking import a_request
 FAULT = TeacherFault("down", kind="transient", code="http_500")
 
 
-class Asked:
+class ByHand:
     """A teacher whose answers the test gives, by seed."""
 
     bills = True
@@ -59,7 +59,7 @@ class Bench:
 
     def __init__(self, folder: Path, in_flight: int) -> None:
         self.switch, clock = StopSwitch(), SystemClock()
-        self.ledger, self.teacher = Ledger(folder / "l.sqlite"), Asked()
+        self.ledger, self.teacher = Ledger(folder / "l.sqlite"), ByHand()
         purse = Purse(Budget(Caps()), self.switch, clock)
         meter = Meter(Rates(), purse, clock, bills=True)
         self.gate = Gate(Bounds(in_flight), Shared(None), self.switch, clock)
