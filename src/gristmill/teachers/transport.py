@@ -57,12 +57,15 @@ class Exchange:
         return self._response
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None:
-            self._response.release()
-            await self._response.wait_for_close()
-            return
-        self._response.close()
-        fault = self._transport.fault(error, self._url)
+        try:
+            if error is None:
+                self._response.release()
+                await self._response.wait_for_close()
+            else:
+                self._response.close()
+        except (*BROKEN, TimeoutError) as late:
+            error = late
+        fault = None if error is None else self._transport.fault(error, self._url)
         if fault is not None:
             raise fault from None
 
