@@ -71,6 +71,13 @@ def test_import_is_light() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
+def test_status_is_light() -> None:
+    """A person or a program may ask for it every second."""
+    heavy = ("duckdb", "aiohttp", "jinja2", "gristmill.api", "gristmill.recipe", "gristmill.grading", "importlib.metadata")
+    program = f"import gristmill.cli.main, gristmill.cli.status, sys; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
 def test_help_is_light() -> None:
     """`gristmill --help` loads the engine's libraries no more than it needs to."""
     heavy = ("duckdb", "torch", "aiohttp", "ruamel", "gristmill.engine")
