@@ -195,8 +195,6 @@ class Panel:
         """Stop the run where too many of the last samples could not be graded; where all rows are kept, by graders that broke."""
         counts = outcome.passed is None and (broken or not self._every)
         self._last.append(outcome.reason if counts else None)
-        if not counts:
-            return
         ungraded = [reason for reason in self._last if reason is not None]
         if len(self._last) == LAST and len(ungraded) > LAST * UNGRADED_SHARE:
             reason, count = collections.Counter(ungraded).most_common(1)[0]

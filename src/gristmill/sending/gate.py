@@ -213,7 +213,7 @@ class Gate:
 
     def answered(self, passed: Pass, reply: Reply) -> None:
         """Note a reply."""
-        full = self.in_flight >= int(self.window)
+        full = self.in_flight >= self.places
         if full and self.window < self._ceiling:
             self.window = min(self._ceiling, self.window + max(1.0, self._ceiling / GROWTH) / self.window)
         used = (reply.usage.input_tokens or 0) + (reply.usage.output_tokens or 0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -26,7 +25,7 @@ from gristmill.teachers.events import EventCutter
 from gristmill.teachers.formats.wire import malformed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Mapping
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -39,16 +38,16 @@ BROKEN = (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError)
 class Exchange:
     """A request that is sent on entering; what goes wrong on the way, or while its body is read, is a fault."""
 
-    __slots__ = ("_response", "_send", "_transport", "_url")
+    __slots__ = ("_request", "_response", "_transport", "_url")
 
-    def __init__(self, transport: Transport, url: str, send: Callable[[], Awaitable[aiohttp.ClientResponse]]) -> None:
+    def __init__(self, transport: Transport, url: str, request: Awaitable[aiohttp.ClientResponse]) -> None:
         self._transport = transport
         self._url = url
-        self._send = send
+        self._request = request
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         try:
-            self._response = await self._send()
+            self._response = await self._request
         except BaseException as error:
             fault = self._transport.fault(error, self._url)
             if fault is None:
@@ -118,13 +117,8 @@ class Transport:
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = self.url(path)
-        data = aiohttp.BytesPayload(body) if isinstance(body, bytes) else body
-        return Exchange(self, url, partial(self._sent, method, url, data, headers))
-
-    async def _sent(
-        self, method: str, url: str, body: aiohttp.BytesPayload | IO[bytes] | None, headers: Mapping[str, str] | None
-    ) -> aiohttp.ClientResponse:
-        return await self._session().request(method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy)
+        request = self._session().request(method, url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy)
+        return Exchange(self, url, request)
 
     def fault(self, error: BaseException, url: str) -> TeacherFault | None:
         """Return what an error on the way is, or None where it is something else."""
