@@ -11,8 +11,13 @@ from pathlib import Path
 
 import filelock
 import pytest
+from hypothesis import settings
 
 from tests.runs import MAIN
+
+# Properties hold or do not; how long an example takes says how busy the machine is. Hypothesis knows that of CI alone.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

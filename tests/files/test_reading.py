@@ -142,7 +142,7 @@ def test_the_replacement_character_is_text_like_any_other(tmp_path: Path) -> Non
     assert read(write(tmp_path / "f.csv", "a\n\ufffd\n")) == [(2, {"a": "\ufffd"})]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=9) | st.integers(0, 9), max_size=3), max_size=8),
     chunk=st.integers(2, 40),
@@ -278,7 +278,7 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
         read(tmp_path / "gone.jsonl")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.binary(max_size=200), kind=st.sampled_from(["f.jsonl", "f.json", "f.csv", "f.jsonl.gz", "f.csv.zst"]))
 def test_any_bytes_are_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, data: bytes, kind: str) -> None:
     path = tmp_path_factory.mktemp("any") / kind

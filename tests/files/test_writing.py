@@ -47,7 +47,7 @@ def read(path: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows=ROWS)
 def test_rows_come_back_as_they_went_in(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, rows: list[dict[str, Any]]

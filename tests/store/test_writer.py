@@ -55,7 +55,7 @@ def test_a_change_finds_the_row_that_was_added_beside_it(connection: sqlite3.Con
     assert rows(connection) == [(1, "b"), (2, "c")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["put", "delete", "pause"]), st.integers(0, 5)), max_size=40))
 def test_statements_of_their_own_keep_their_place(steps: list[tuple[str, int]]) -> None:
     """However the writes fall into commits, the table is what they make one after the other."""

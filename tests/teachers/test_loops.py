@@ -49,7 +49,7 @@ def test_a_text_that_goes_on_is_no_loop(text: str) -> None:
     assert found_at(text, 100) is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 900), st.integers(0, 3000), st.lists(st.integers(1, 700), min_size=1, max_size=20))
 def test_the_cut_into_pieces_changes_nothing(period: int, before: int, sizes: list[int]) -> None:
     text = NOISE[:before] + NOISE[before : before + period] * (40 + 2 * LEAST // period)
