@@ -97,7 +97,7 @@ async def tried(accept: Tier) -> Probed:
             continue
         if seen.tier == tier:
             return seen._replace(better=tuple(whys))
-        whys.append(f"{tier}: did not hold ({', '.join(seen.broken)})")
+        whys.append(f"{tier}: did not hold ({'; '.join(f'{name}: {what}' for name, what in seen.broken.items())})")
     raise NoSandbox(
         f"no sandbox holds here, and code of models does not run without: {'; '.join(whys)}",
         fix=f"{remedy(whys)} Without walls: `--sandbox weak`.",

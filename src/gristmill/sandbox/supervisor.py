@@ -37,7 +37,7 @@ MAX_FRAME_BYTES = 4 * 1024**2
 OUTPUT_BYTES = 1024**2
 KEPT_OUTPUT = 8 * 1024
 WATCH_EVERY_S = 0.05
-ENDED_WITHIN_S = 1.0
+ENDED_WITHIN_S = 3.0
 """Everything that was started is gone so soon after the kill, or it is not within our walls."""
 START_S = 20.0
 """A busy machine takes this long to start a program; the candidate's own time begins after."""
