@@ -111,6 +111,16 @@ def test_too_many_that_cannot_be_graded(tmp_path: Path) -> None:
     assert found["calls"]["made"] < 200
 
 
+@pytest.mark.parametrize(("without", "status"), [(10, "complete"), (11, "stopped")])
+def test_a_fifth_of_the_last_fifty_is_not_too_many_and_one_more_is(without: int, status: str, tmp_path: Path) -> None:
+    """Looked at after every sample, so also after one that was graded."""
+    path = recipe(tmp_path, prompts=50, sampling={"want": None, "n": 1})
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(prompts.read_text().replace('"reference": "A"', '"reference": null', without))
+    found = run(path, tmp_path / "run")
+    assert (found["status"], found["acceptance"]["graded"]) == (status, 50 - without)
+
+
 def test_a_worker_that_hangs_is_a_grade_with_a_reason(tmp_path: Path) -> None:
     """A regular expression that never ends is killed; the sample could not be graded."""
     path = recipe(
