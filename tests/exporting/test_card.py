@@ -16,6 +16,7 @@ FACTS = CardFacts(
     exported=3,
     rows={"messages": {"train": 2, "test": 1}, "parquet": {"train": 2}},
     suffixes={"messages": "jsonl", "parquet": "parquet"},
+    checksums={"messages/train.jsonl": "1a", "messages/test.jsonl": "2b", "parquet/train.parquet": "3c"},
     prompt_licenses=["MIT"],
     teacher_license="MIT",
     teachers=["teacher: recorded/c.jsonl@1"],
@@ -66,8 +67,22 @@ def test_the_front_matter_is_what_hubs_read() -> None:
     ]
 
 
+def test_the_metadata_changes_with_the_files() -> None:
+    """`datasets` takes what it once loaded from any folder called `export` with the same metadata."""
+    info = head(card())["dataset_info"]
+    assert [(one["config_name"], one["splits"]) for one in info] == [
+        ("messages", [{"name": "train", "num_examples": 2}, {"name": "test", "num_examples": 1}])
+    ]
+    other = head(card(checksums={**FACTS.checksums, "messages/test.jsonl": "2c"}))["dataset_info"]
+    assert other[0]["description"] != info[0]["description"]
+    same = head(card(checksums={**FACTS.checksums, "parquet/train.parquet": "4d"}))["dataset_info"]
+    assert same == info
+
+
 def test_parquet_beside_json_lines_is_loaded_apart_since_datasets_wants_one_kind_of_file() -> None:
-    assert 'load_dataset("parquet", data_files="parquet/*.parquet")' in card()
+    both = card(rows={"messages": {"train": 2, "test": 1}, "parquet": {"train": 2, "test": 1}})
+    files = '{"train": "parquet/train.parquet", "test": "parquet/test.parquet"}'
+    assert f'load_dataset("parquet", data_files={files})' in both
     alone = card(rows={"parquet": {"train": 3}}, suffixes={"parquet": "parquet"})
     assert [config["config_name"] for config in head(alone)["configs"]] == ["parquet"]
     assert "load_dataset" not in alone

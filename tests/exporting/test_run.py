@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.exporting.running import RECIPE, exported, small_run
 
+from gristmill import api
 from gristmill.recipe.document import parse_document
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from gristmill.engine.summary import Summary
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +82,43 @@ def test_the_card_names_just_the_files_that_are_there(run: tuple[Path, dict[str,
     named = {part["path"] for config in configs for part in config["data_files"]}
     assert named == {str(path.relative_to(export)) for path in export.rglob("*.jsonl")}
     assert {config["config_name"] for config in configs} == set(content["exports"]) - {"parquet"}
+
+
+def once_more(folder: Path, output: Path) -> Summary:
+    return api.run(api.plan(api.load(folder / "r.yaml")), api.run_folder("small", output))
+
+
+def test_an_export_that_was_lost_or_changed_is_written_again(tmp_path: Path) -> None:
+    """What is theirs stays; a run that finds its files whole writes nothing."""
+    first = small_run(tmp_path)
+    output = tmp_path / "run"
+    (output / "export/messages/mine.txt").write_text("mine")
+    whole = {path: path.read_bytes() for path in output.rglob("*") if path.suffix in (".jsonl", ".md", ".parquet", ".txt")}
+    again = once_more(tmp_path, output)
+    assert (again.unchanged, again.content["export_rows"]) == (True, first.content["export_rows"])
+    (output / "export/messages/validation.jsonl").unlink()
+    (output / "export/README.md").unlink()
+    train = output / "export/messages/train.jsonl"
+    train.write_text("".join(train.read_text().splitlines(keepends=True)[:2]))
+    for path in (output / "tables").iterdir():
+        path.unlink()
+    mended = once_more(tmp_path, output)
+    assert (mended.unchanged, mended.content["calls"]["made"]) == (False, 0)
+    assert {path: path.read_bytes() for path in whole} == whole
+
+
+def test_a_copy_of_a_run_has_its_own_files(tmp_path: Path) -> None:
+    small_run(tmp_path)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    shutil.rmtree(tmp_path / "run")
+    copy = once_more(tmp_path, tmp_path / "copy")
+    assert (copy.unchanged, copy.content["run"], copy.content["tables"]) == (
+        True, str(tmp_path / "copy"), str(tmp_path / "copy/tables"),
+    )  # fmt: skip
+    assert set(copy.content["exports"].values()) == {
+        str(tmp_path / "copy/export" / name / f"train.{'parquet' if name == 'parquet' else 'jsonl'}")
+        for name in ("messages", "prompt_completion", "rl", "parquet")
+    }
 
 
 def test_without_licenses_the_card_and_the_rows_say_unknown(tmp_path: Path) -> None:

@@ -133,6 +133,22 @@ def test_replacing_folder_is_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["export"]
 
 
+def test_what_is_not_ours_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "export"
+    for name in ("messages/train.jsonl", "messages/notes/why.txt", "EVAL.md", "rl/train.jsonl"):
+        write_text(path / name, "old")
+    (path / "empty").mkdir()
+    (path / "link").symlink_to("EVAL.md")
+    with replacing_folder(path, lambda relative: relative.name == "train.jsonl") as fresh:
+        write_text(fresh / "messages/train.jsonl", "new")
+    assert {str(file.relative_to(path)): file.read_text() for file in path.rglob("*") if file.is_file()} == {
+        "messages/train.jsonl": "new", "messages/notes/why.txt": "old", "EVAL.md": "old", "link": "old",
+    }  # fmt: skip
+    assert (path / "empty").is_dir()
+    assert (path / "link").is_symlink()
+    assert not (path / "rl").exists()
+
+
 def test_what_a_crash_left_behind_is_cleared(tmp_path: Path) -> None:
     path = tmp_path / "export"
     write_text(tmp_path / ".export.part" / "junk.txt", "junk")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gristmill.engine.generate import Settler
 from gristmill.exporting.files import ExportFiles
 from gristmill.exporting.registry import GradedPrompt
+from gristmill.exporting.standing import is_ours
 from gristmill.files.writing import replacing_folder
 from gristmill.grading.evidence import quoted_spans
 from gristmill.lineage.trail import UNKNOWN, Standing, licenses, make_record
@@ -212,7 +213,7 @@ def finish(plan: Plan, door: Door, panel: Panel, folder: RunFolder | None) -> Fi
     """
     ledger, work = door.ledger, _Pass(plan, door, panel)
     formats = [(chosen.plugin, chosen.options) for chosen in plan.exporters] if folder else []
-    with replacing_folder(folder.export) if folder else nullcontext(Path()) as fresh:
+    with replacing_folder(folder.export, is_ours) if folder else nullcontext(Path()) as fresh:
         files = ExportFiles(fresh, formats)
         try:
             with ledger.bulk() as db:

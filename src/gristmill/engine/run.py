@@ -66,7 +66,7 @@ async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) 
                 await dispatcher.drain()
         door.remember_hours()
         await ledger.durable()
-        before = unchanged(plan, folder, work)
+        before = unchanged(plan, folder, work, opening.say)
         if before is not None and opening.until is None:
             return before
         finished = finish(plan, door, panel, None if opening.until else folder)

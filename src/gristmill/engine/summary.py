@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from gristmill.errors import BudgetReached, NothingAccepted
 from gristmill.exporting.card import CardFacts, write_card
+from gristmill.exporting.standing import CARD, checksums
 from gristmill.files.writing import write_json, write_text
 from gristmill.selection.rules import graded_sql, passed_sql
 from gristmill.stats.intervals import wilson
 from gristmill.store.effects import GRADING_PREFIX
 from gristmill.store.outcomes import load_sample
 from gristmill.store.prompts import first_rejects
+from gristmill.store.tables import TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from gristmill.engine.finishing import Finish
     from gristmill.engine.generate import Generation
     from gristmill.engine.opening import Until
@@ -85,7 +88,7 @@ def summarise(
     tokens, cost = _spent(ledger)
     dispatchers = set(door.dispatchers.values())
     content: dict[str, Any] = {
-        "run": str(folder.path),
+        **_places(plan, folder, finished.rows),
         "status": status,
         "prompts": finished.stages[1].kept,
         "samples": finished.statuses,
@@ -110,9 +113,8 @@ def summarise(
         "graders": [marker.words for marker in work.panel.markers],
         "own": dict(plan.own),
         "sandbox": door.sandbox.observed,
-        "exports": {name: str(folder.export / name / f"train.{_suffixes(plan)[name]}") for name in sorted(finished.rows)},
         "export_rows": finished.rows,
-        "tables": str(folder.tables),
+        "export_sha256": checksums(folder.export) if finished.rows else {},
         "elapsed_s": round(elapsed_s, 3),
         "error": error or None,
         "first_fault": work.first_error or work.panel.first_error,
@@ -120,18 +122,42 @@ def summarise(
     return Summary(content, code, error, fix)
 
 
-def unchanged(plan: Plan, folder: RunFolder, work: Generation) -> Summary | None:
-    """Return the summary of the last finish if nothing has changed since and its files are there, else None."""
+def unchanged(plan: Plan, folder: RunFolder, work: Generation, say: Callable[..., None]) -> Summary | None:
+    """Return the summary of the last finish if nothing has changed since and its files are as it wrote them, else None."""
     ledger = work.door.ledger
     if work.finished or work.panel.graded or work.door.switch.on or ledger.fact("finished") != _finish_mark(plan, ledger):
         return None
     content: dict[str, Any] = orjson.loads(folder.summary.read_bytes()) if folder.summary.exists() else {}
-    if content.get("status") not in ("complete", "exhausted") or not all(Path(p).exists() for p in content["exports"].values()):
+    if content.get("status") not in ("complete", "exhausted"):
         return None
+    if not _stands(folder, content):
+        say("the export or the tables are not there as they were written: they are written again")
+        return None
+    content |= _places(plan, folder, content["export_rows"])  # the folder may be a copy of the one that they were written to
     content["calls"] = {"made": 0, "replayed": work.standing, "reused": 0, "in_flight_at_crash": 0}
     folder.write_status({**folder.read_status(), "status": content["status"]})
     code = EXIT_CODES[content["status"]] if content["accepted"] else NothingAccepted.exit_code
     return Summary(content, code, content["error"] or "", "", unchanged=True)
+
+
+def _places(plan: Plan, folder: RunFolder, rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where the run's files are."""
+    suffixes = _suffixes(plan)
+    return {
+        "run": str(folder.path),
+        "exports": {name: str(folder.export / name / f"train.{suffixes[name]}") for name in sorted(rows)},
+        "tables": str(folder.tables),
+    }
+
+
+def _stands(folder: RunFolder, content: dict[str, Any]) -> bool:
+    """Whether the files of the last finish are in this folder, as they were written."""
+    tables = {f"{name}.parquet" for name in (*TABLES, "funnel")}
+    return (
+        (folder.export / CARD).exists()
+        and checksums(folder.export) == content.get("export_sha256")
+        and tables <= {path.name for path in folder.tables.glob("*")}
+    )
 
 
 def _finish_mark(plan: Plan, ledger: Reader) -> str:
@@ -237,7 +263,7 @@ def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Fini
     content = summary.content
     door.ledger.remember("finished", _finish_mark(plan, door.ledger) if finished.rows else "")
     if finished.rows:
-        write_text(folder.export / "README.md", write_card(_facts(plan, summary, finished, door)))
+        write_text(folder.export / CARD, write_card(_facts(plan, summary, finished, door)))
     write_json(folder.summary, content)
     write_json(
         folder.manifest,
@@ -252,6 +278,7 @@ def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Fini
             "teachers": _teachers(plan, door),
             "counts": {key: content[key] for key in ("prompts", "samples", "accepted", "kept", "exported")},
             "export_rows": content["export_rows"],
+            "export_sha256": content["export_sha256"],
         },
     )
     folder.write_status({**progress.snapshot("done").plain(), "status": content["status"], "error": content["error"]})
@@ -281,6 +308,7 @@ def _facts(plan: Plan, summary: Summary, finished: Finish, door: Door) -> CardFa
         exported=finished.exported,
         rows=finished.rows,
         suffixes=_suffixes(plan),
+        checksums=content["export_sha256"],
         prompt_licenses=[("CC0-1.0" if spec.word_problems else spec.license) or "unknown" for spec in recipe.prompts],
         teacher_license=teacher.output_license or "unknown",
         teachers=[f"{name}: {identity}" for name, identity in _teachers(plan, door).items()],

@@ -6,6 +6,8 @@ said to be; no license is ever put in its place. The metadata follows huggingfac
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,6 +42,8 @@ class CardFacts(NamedTuple):
     rows: Mapping[str, Mapping[str, int]]
     """Rows of each format by split."""
     suffixes: Mapping[str, str]
+    checksums: Mapping[str, str]
+    """SHA-256 of every file by its path."""
     prompt_licenses: Sequence[str]
     teacher_license: str
     teachers: Sequence[str]
@@ -81,12 +85,16 @@ def write_card(facts: CardFacts) -> str:
     )
     environment.filters["cell"] = _cell
     environment.filters["reasons"] = _reasons
+    environment.filters["files"] = lambda rows, name: json.dumps(
+        {split: f"{name}/{split}.{facts.suffixes[name]}" for split in rows}
+    )
     licenses = [*facts.prompt_licenses, facts.teacher_license]
     loaded, apart = _configs(facts)
     return environment.from_string(_CARD).render(
         facts=facts,
         loaded=loaded,
         apart=apart,
+        digests={name: _digest(facts, name) for name in loaded},
         size=size_category(facts.exported),
         license=hub_license(licenses),
         others=any(origin != "model" for origin in facts.trained_on),
@@ -98,6 +106,12 @@ def _configs(facts: CardFacts) -> tuple[dict[str, Mapping[str, int]], list[str]]
     kind = "jsonl" if "jsonl" in facts.suffixes.values() else "parquet"
     loaded = {name: splits for name, splits in facts.rows.items() if facts.suffixes[name] == kind}
     return loaded, [name for name in facts.rows if name not in loaded]
+
+
+def _digest(facts: CardFacts, name: str) -> str:
+    """Return a hash of a format's files: `datasets` keeps what it loaded by the folder's name and this metadata, not by files."""
+    sums = [f"{path} {digest}" for path, digest in sorted(facts.checksums.items()) if path.startswith(f"{name}/")]
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 
 def _cell(value: object) -> str:
@@ -137,6 +151,16 @@ configs:
     path: {{ name }}/{{ split }}.{{ facts.suffixes[name] }}
 {% endfor %}
 {% endfor %}
+dataset_info:
+{% for name, splits in loaded.items() %}
+- config_name: {{ name }}
+  description: {{ ("sha256 of the files " + digests[name]) | tojson }}
+  splits:
+{% for split, rows in splits.items() %}
+  - name: {{ split }}
+    num_examples: {{ rows }}
+{% endfor %}
+{% endfor %}
 ---
 
 # {{ facts.name | cell }}
@@ -164,7 +188,7 @@ This export is **partial**: the run is `{{ facts.status }}`.
 | made with | gristmill {{ facts.version }}, recipe {{ facts.recipe }} |
 
 {% for name in apart %}
-The same as Parquet: `datasets.load_dataset("parquet", data_files="{{ name }}/*.{{ facts.suffixes[name] }}")`.
+The same as Parquet: `datasets.load_dataset("parquet", data_files={{ facts.rows[name] | files(name) }})`.
 
 {% endfor %}
 ## License of the inputs

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
     from gristmill.records import Row
@@ -161,8 +161,13 @@ def _quoted(text: str) -> str:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Generator[Path]:
-    """Fill a new folder that takes the place of `path` when the block ends well, and is removed when it does not."""
+def replacing_folder(path: Path, ours: Callable[[Path], bool] | None = None) -> Generator[Path]:
+    """Fill a new folder that takes the place of `path` when the block ends well, and is removed when it does not.
+
+    Args:
+        path: The folder.
+        ours: Whether a path within it is replaced; everything else that is there is kept. None replaces all.
+    """
     fresh, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -173,6 +178,21 @@ def replacing_folder(path: Path) -> Generator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     if path.exists():
+        if ours is not None:
+            _keep(path, fresh, ours)
         path.replace(old)
     fresh.replace(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _keep(old: Path, fresh: Path, ours: Callable[[Path], bool]) -> None:
+    """Put what is not ours beside what is new; the old folder stays whole until it is replaced."""
+    for path in sorted(old.rglob("*")):
+        relative = path.relative_to(old)
+        place = fresh / relative
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                place.mkdir(parents=True, exist_ok=True)
+        elif not ours(relative) and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, place, follow_symlinks=False)
