@@ -85,15 +85,12 @@ def write_card(facts: CardFacts) -> str:
     )
     environment.filters["cell"] = _cell
     environment.filters["reasons"] = _reasons
-    environment.filters["files"] = lambda rows, name: json.dumps(
-        {split: f"{name}/{split}.{facts.suffixes[name]}" for split in rows}
-    )
     licenses = [*facts.prompt_licenses, facts.teacher_license]
     loaded, apart = _configs(facts)
     return environment.from_string(_CARD).render(
         facts=facts,
         loaded=loaded,
-        apart=apart,
+        apart={name: json.dumps({s: f"{name}/{s}.{facts.suffixes[name]}" for s in facts.rows[name]}) for name in apart},
         digests={name: _digest(facts, name) for name in loaded},
         size=size_category(facts.exported),
         license=hub_license(licenses),
@@ -187,8 +184,8 @@ This export is **partial**: the run is `{{ facts.status }}`.
 | cost | {{ facts.cost | cell }} |
 | made with | gristmill {{ facts.version }}, recipe {{ facts.recipe }} |
 
-{% for name in apart %}
-The same as Parquet: `datasets.load_dataset("parquet", data_files={{ facts.rows[name] | files(name) }})`.
+{% for files in apart.values() %}
+The same as Parquet: `datasets.load_dataset("parquet", data_files={{ files }})`.
 
 {% endfor %}
 ## License of the inputs
