@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import orjson
+
+_ESCAPE = re.compile(
+    rb"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape in JSON: a whole surrogate pair, half of one, or any other."""
+
+
+def read_json(data: bytes) -> Any:
+    """Return what JSON holds; halves of characters, as of an emoji that was cut in two, become U+FFFD.
+
+    Servers send them, and a reply that was paid for is not given up for one character.
+
+    Raises:
+        orjson.JSONDecodeError: where it is no JSON besides that.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        text = data.decode("utf-8", "replace").encode()
+        mended = _ESCAPE.sub(lambda found: b"\\ufffd" if found[2] else found[0], text)
+        if mended == data:
+            raise
+        return orjson.loads(mended)
 
 
 def as_object(value: Any) -> dict[str, Any] | None:

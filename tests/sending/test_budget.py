@@ -11,6 +11,7 @@ import pytest
 from gristmill import api
 from gristmill.errors import InputError
 from tests.runs import command, finish, recipe, run, tables
+from tests.servers import Answer, completion, serving
 
 PRICE = {"input": 100.0, "output": 1000.0}
 """Dollars per million tokens: a call of the scripted teacher costs tenths of a cent."""
@@ -19,7 +20,7 @@ ANSWERS = ["A", "B" * 200, "A", "B" * 100]
 
 def priced(folder: Path, usd: float | None, **changes: Any) -> Path:
     """Write a recipe whose teacher has a price, with 64 calls in flight."""
-    teacher = {
+    teacher = changes.pop("teacher", None) or {
         "address": "scripted:",
         "script": {"answers": ANSWERS, "latency_s": [0.001, 0.01], **changes.pop("script", {})},
         "price": PRICE,
@@ -126,6 +127,15 @@ def test_a_reply_dearer_than_its_limit_stops_the_run(tmp_path: Path) -> None:
     found = run(path, tmp_path / "out")
     assert found["exit_code"] == 6
     assert "more than the" in found["error"]
+
+
+def test_a_reply_longer_than_its_limit_stops_a_run_with_a_cap_on_tokens(tmp_path: Path) -> None:
+    """As a provider does that counts hidden reasoning beside `max_tokens`."""
+    with serving(lambda _: Answer(200, {**completion("A"), "usage": {"prompt_tokens": 9, "completion_tokens": 5000}})) as server:
+        teacher = {"address": server.url, "model": "m", "limits": {"in_flight": 2}}
+        found = run(priced(tmp_path, None, budget={"tokens": 50_000}, teacher=teacher), tmp_path / "out", shared=tmp_path)
+    assert (found["exit_code"], found["calls"]["made"]) == (6, 2)
+    assert "a reply took 5,009 tokens" in found["error"]
 
 
 def test_machines_are_paid_by_the_hour(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gristmill.messages import Message
 from gristmill.ports import Parked, TeacherFault
 from gristmill.pricing.budget import Budget, Caps
 from gristmill.records import Reply, Request, TeacherIdentity
-from gristmill.sending.dispatch import Dispatcher, Outgoing
+from gristmill.sending.dispatch import REFUSED_ALIKE, Dispatcher, Outgoing
 from gristmill.sending.gate import Bounds, Gate
 from gristmill.sending.sharing import Shared
 from gristmill.sending.spending import Meter, Purse, Rates
@@ -49,6 +49,10 @@ class ByHand:
     def fail(self, seed: int) -> None:
         """Let the call with this seed fail."""
         self._answers[seed].set_exception(FAULT)
+
+    def refuse(self, seed: int, words: str) -> None:
+        """Refuse the call with this seed."""
+        self._answers[seed].set_exception(TeacherFault(words, kind="permanent", code="http_400"))
 
     async def close(self) -> None:
         """Close nothing."""
@@ -157,6 +161,29 @@ def test_who_is_cancelled_before_it_was_sent_is_never_sent(tmp_path: Path) -> No
             assert bench.ledger.scalar("SELECT count(*) FROM attempts") == 2
 
     asyncio.run(life())
+
+
+def test_refusals_in_the_same_words_without_an_answer_stop_the_run(tmp_path: Path) -> None:
+    """Nothing is wrong with so many prompts: it is the account, the key or a parameter."""
+
+    async def scene() -> None:
+        async with opened(tmp_path, in_flight=1) as bench:
+            calls = [bench.send(seed) for seed in range(2 * REFUSED_ALIKE)]
+            for seed in range(REFUSED_ALIKE - 1):
+                await bench.came(seed + 1)
+                bench.teacher.refuse(seed, "no")
+            await bench.came(REFUSED_ALIKE)
+            bench.teacher.answer(REFUSED_ALIKE - 1)  # an answer between them
+            for seed in range(REFUSED_ALIKE, 2 * REFUSED_ALIKE - 1):
+                await bench.came(seed + 1)
+                bench.teacher.refuse(seed, "no")
+            await bench.came(2 * REFUSED_ALIKE)
+            assert not bench.switch.on
+            bench.teacher.refuse(2 * REFUSED_ALIKE - 1, "no")
+            await asyncio.wait(calls)
+            assert "refused in the same words: no" in str(bench.switch.error)
+
+    asyncio.run(scene())
 
 
 def test_while_one_waits_before_another_try_the_next_is_sent(tmp_path: Path) -> None:

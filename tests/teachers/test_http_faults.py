@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WHOLE = json.dumps(completion()).encode()
+CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to purchase credits."
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
@@ -59,7 +60,7 @@ def test_a_status_says_whether_trying_again_makes_sense(status: int, kind: str) 
     assert (fault.kind, fault.code) == (kind, f"http_{status}")
     assert str(fault) == f"HTTP {status}: the provider's own words"
     assert b"the provider's own words" in fault.evidence
-    assert not fault.possibly_billed
+    assert fault.possibly_billed == (status == 504), "behind a gateway that gave up the server may have answered"
 
 
 @pytest.mark.parametrize("code", ["insufficient_quota", "billing_not_active", "model_not_found"])
@@ -98,6 +99,49 @@ def test_a_reply_hands_its_headers_on() -> None:
 )
 def test_the_providers_words_are_found_in_every_form(body: Any, words: str) -> None:
     assert str(fault_from(Answer(400, body))) == words
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"type": "error", "error": {"type": "invalid_request_error", "message": CREDIT}}, "fatal"),
+        (400, [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "X"}}], "fatal"),
+        (400, {"error": {"message": "Unsupported parameter: 'seed'", "type": "invalid_request_error"}}, "permanent"),
+        (403, {"error": {"code": 403, "message": "This model requires moderation. Your input was flagged."}}, "permanent"),
+        (403, {"error": {"code": 403, "message": "The key has no access to this model"}}, "fatal"),
+        (200, {"error": {"code": 402, "message": "Insufficient credits"}}, "fatal"),
+        (200, {"error": {"code": 429, "message": "Rate limit exceeded"}}, "limited"),
+        (200, {"error": {"code": 502, "message": "The provider is down"}}, "transient"),
+        (
+            200,
+            {"choices": [{"error": {"code": 502, "message": "broke off"}, "finish_reason": "error", "message": {}}]},
+            "transient",
+        ),
+    ],
+)
+def test_the_words_and_the_code_within_say_what_a_refusal_means(status: int, body: Any, kind: str) -> None:
+    """No credit and a wrong key meet every call alike; a flagged prompt is one prompt."""
+    fault = fault_from(Answer(status, body))
+    assert fault.kind == kind
+    assert fault.evidence
+
+
+def test_half_of_a_character_costs_no_reply() -> None:
+    """An emoji that was cut in two, as gateways in JavaScript send it, or bytes that are no UTF-8."""
+    text = json.dumps(completion("WORD")).encode()
+    for bad, good in (
+        (b"4 \\ud83d !", "4 \ufffd !"),
+        (b"\\\\ud83d \\ud83d\\ude00", "\\ud83d \U0001f600"),
+        (b"4 \xff", "4 \ufffd"),
+    ):
+        answer = Answer(200, text.replace(b"WORD", bad))
+        with serving(lambda _, answer=answer: answer) as server:
+            assert ask(http(server.url), a_request())[0].message.content == good
+
+
+def test_any_good_status_is_good() -> None:
+    with serving(lambda _: Answer(201, completion("4"))) as server:
+        assert ask(http(server.url), a_request())[0].message.content == "4"
 
 
 def test_long_words_are_cut_and_the_evidence_is_whole() -> None:

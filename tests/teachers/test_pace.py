@@ -30,6 +30,18 @@ def test_retry_after(headers: Mapping[str, str], seconds: float) -> None:
     assert pace_of(headers, NOW) == Pace(retry_after_s=seconds)
 
 
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_a_wait_that_is_a_time_since_1970_in_seconds_or_milliseconds(unit: int) -> None:
+    assert pace_of({"retry-after": str(int((NOW + 30) * unit))}, NOW) == Pace(retry_after_s=30.0)
+    reset = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": str(int((NOW + 5) * unit))}
+    assert pace_of(reset, NOW) == Pace(requests=Allowance(0.0, 5.0))
+
+
+def test_a_wait_that_nobody_can_have_meant_is_none() -> None:
+    for value in ("1e300", "99999999999999999", "200000", "Mon, 21 Sep 2099 14:14:20 GMT"):
+        assert pace_of({"retry-after": value}, NOW) is None
+
+
 @pytest.mark.parametrize("value", ["", "soon", "nan", "inf", "1e999", "Wed, 99 Oct 2026 07:28:00 GMT"])
 def test_a_wait_that_cannot_be_read_is_none(value: str) -> None:
     assert pace_of({"retry-after": value}, NOW) is None

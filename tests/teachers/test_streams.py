@@ -206,6 +206,33 @@ def test_a_stream_that_cannot_be_read_is_malformed_with_its_bytes(data: bytes, w
     assert fault.evidence == (b"" if data.startswith(b":") else data)
 
 
+@pytest.mark.parametrize("last", [b"data: [DONE] \n\n", b"data: null\n\n", b"data: bye\n\n"])
+def test_nothing_that_comes_after_its_end_spoils_a_reply(last: bytes) -> None:
+    whole = STREAMED["chat"](SAID).replace(b"data: [DONE]\n\n", b"")
+    assert streamed(Answer(200, whole + last, EVENT_STREAM)).message.content == SAID.text
+
+
+@pytest.mark.parametrize("api", PATHS)
+def test_a_stream_by_another_name_or_with_a_byte_order_mark_is_read(api: str) -> None:
+    data = STREAMED[api](SAID)
+    assert streamed(Answer(200, data, {"content-type": "text/plain"}), api).message.content == SAID.text
+    assert streamed(Answer(200, b"\xef\xbb\xbf" + data, EVENT_STREAM), api).message.content == SAID.text
+
+
+@pytest.mark.parametrize("api", ["responses", "messages"])
+def test_after_the_last_event_nothing_is_waited_for(api: str) -> None:
+    """Proxies keep a connection open with comments."""
+    pieces = itertools.chain([STREAMED[api](SAID)], itertools.repeat(b": ping\n\n"))
+    assert streamed(Stream(pieces), api).message.content == SAID.text
+
+
+def test_an_emoji_that_was_cut_in_two_costs_no_reply() -> None:
+    chunks = [b'{"choices":[{"index":0,"delta":{"content":"%b"}}]}' % half for half in (b"4 \\ud83d", b"\\ude00")]
+    end = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+    data = b"".join(b"data: %b\n\n" % chunk for chunk in [*chunks, end])
+    assert streamed(Answer(200, data, EVENT_STREAM)).message.content == "4 \ufffd\ufffd"
+
+
 def test_a_failed_response_is_a_fault_in_the_providers_words() -> None:
     events = response_events(SAID, status="failed", error={"code": "server_error", "message": "it broke"})
     assert "the provider failed: it broke" in str(broken(Answer(200, sse(events), EVENT_STREAM), "responses"))

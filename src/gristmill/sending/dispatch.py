@@ -40,6 +40,8 @@ DOWN_AFTER_S = 300.0
 """… if they also span this long, so that a restart of the server is ridden through …"""
 NEVER_UP_AFTER_S = 5.0
 """… or only this long, if it has never answered at all."""
+REFUSED_ALIKE = 20
+"""Refusals in the same words and without one answer between them, after which it is not the prompts that are refused."""
 SPACE_EVERY_S = 1.0
 
 
@@ -75,6 +77,13 @@ class Asked(NamedTuple):
     answer: asyncio.Future[Reply]
 
 
+class Alike(NamedTuple):
+    """Refusals in a row in the same words."""
+
+    words: str
+    count: int
+
+
 class Dispatcher:
     """Sends the requests of one teacher."""
 
@@ -106,6 +115,7 @@ class Dispatcher:
         self._busy = 0
         """Senders that do something else than wait before another try."""
         self._faults_in_row = 0
+        self._refusals = Alike("", 0)
         self._last_answer_s: float | None = None
         self._first_fault_s: float | None = None
         self._space_checked_s = float("-inf")
@@ -265,6 +275,7 @@ class Dispatcher:
             self._switch.stop(error)
             raise Parked from None
         self._faults_in_row, self._last_answer_s = 0, self._clock.monotonic()
+        self._refusals = Alike("", 0)
         return reply
 
     def _check_space(self) -> None:
@@ -286,6 +297,8 @@ class Dispatcher:
             self._switch.stop(
                 TeacherDown(f"the teacher refused: {fault}", fix="Mend the key, model or address and run again to go on.")
             )
+        if fault.kind == "permanent":
+            self._count_alike(str(fault))
         if fault.kind != "transient":
             return
         self._faults_in_row += 1
@@ -298,6 +311,17 @@ class Dispatcher:
                 TeacherDown(
                     f"the last {self._faults_in_row} calls all failed: {fault}",
                     fix="Is the server up, and the address right? Run again to go on.",
+                )
+            )
+
+    def _count_alike(self, words: str) -> None:
+        """Count refusals in the same words, and stop where they meet every request: more would only lose more prompts."""
+        self._refusals = Alike(words, self._refusals.count + 1 if words == self._refusals.words else 1)
+        if self._refusals.count == REFUSED_ALIKE:
+            self._switch.stop(
+                TeacherDown(
+                    f"the last {REFUSED_ALIKE} calls were all refused in the same words: {words}",
+                    fix="Mend what they name (the account, the key, a parameter of the recipe) and run again to go on.",
                 )
             )
 

@@ -130,14 +130,16 @@ class Purse:
     def settle(self, need: Amount, cost: Amount) -> None:
         """Book a reply; one that is dearer than its worst case stops the run, because then no cap can be kept."""
         self.budget.settle(need, cost)
-        caps = self.budget.caps
+        caps, words = self.budget.caps, ""
         if caps.usd is not None and need.usd and cost.usd > need.usd * (1 + 1e-6):
-            self._switch.stop(
-                TeacherDown(
-                    f"a reply cost ${cost.usd:.6f}, more than the ${need.usd:.6f} that its limits allow",
-                    fix="The provider does not keep to `max_tokens`, or its price is another: mend `price` and run again.",
-                )
+            words = f"a reply cost ${cost.usd:.6f}, more than the ${need.usd:.6f}"
+        elif caps.tokens is not None and need.tokens and cost.tokens > need.tokens:
+            words = f"a reply took {cost.tokens:,} tokens, more than the {need.tokens:,}"
+        if words:
+            fix = (
+                "The provider does not keep to `max_tokens` (hidden reasoning?), or its price is another: mend it and run again."
             )
+            self._switch.stop(TeacherDown(f"{words} that its limits allow", fix=fix))
         self._changed.set()
 
     def fail(self, need: Amount, *, possibly_billed: bool) -> None:

@@ -17,6 +17,7 @@ class EventCutter:
 
     def __init__(self) -> None:
         self._line: list[bytes] = []
+        self._begun = False
         self._data: list[bytes] = []
 
     def feed(self, part: bytes) -> list[bytes]:
@@ -35,6 +36,8 @@ class EventCutter:
     def _take(self, line: bytes) -> bytes | None:
         """Take a line; return the data of the event that it ends."""
         line = line.removesuffix(b"\r")
+        if not self._begun:
+            line, self._begun = line.removeprefix(b"\xef\xbb\xbf"), True  # the standard allows one byte order mark
         if line:
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))

@@ -8,6 +8,7 @@ the run.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import aclosing
 from types import MappingProxyType
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from gristmill.plain import as_list, as_object
+from gristmill.plain import as_count, as_list, as_object, read_json
 from gristmill.ports import TeacherFault
-from gristmill.teachers.events import DONE, Seen
+from gristmill.teachers.events import DONE, EventCutter, Seen
 from gristmill.teachers.formats.registry import FORMATS
 from gristmill.teachers.formats.wire import malformed, said
 from gristmill.teachers.loops import LoopDetector
@@ -26,7 +27,7 @@ from gristmill.teachers.together import Together, accounted, received
 from gristmill.teachers.transport import BROKEN, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     import aiohttp
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 TRANSIENT = frozenset({408, 409, 425, *range(500, 600)})
 FATAL = frozenset({401, 402, 403, 404, 405})
+GATEWAY_GAVE_UP = frozenset({504, 524})
+"""A gateway stopped waiting: the server behind it may have answered, and billed."""
 HOPELESS = frozenset(
     {
         "billing_hard_limit_reached", "billing_not_active", "billing_error", "insufficient_quota", "insufficient_balance",
@@ -42,8 +45,19 @@ HOPELESS = frozenset(
     }
 )  # fmt: skip
 """Codes and types of errors that meet every request alike, whatever the status: no credit, a wrong key, an unknown model."""
+HOPELESS_WORDS = re.compile(
+    r"credit balance|(?:not enough|insufficient|out of) (?:credit|fund|balance|quota)|billing (?:is )?(?:not|hard)"
+    r"|(?:check|add|update) .{0,30}billing|api key (?:not valid|is invalid)|(?:invalid|incorrect) api key",
+    re.IGNORECASE,
+)
+"""The same in words, where a provider has no code for it: Anthropic refuses a call without credit as `invalid_request_error`, and
+Gemini a wrong key as `INVALID_ARGUMENT`."""
+FLAGGED = re.compile(r"moderation|flagged|content (?:policy|filter|management)|safety (?:policy|system)", re.IGNORECASE)
+"""Words of a 403 that is about one prompt (OpenRouter: openrouter.ai/docs/api-reference/errors) and not about the key."""
 STREAM_FROM = 2048
 """Tokens that an answer may have at least for its chat completion to be streamed unless the recipe says otherwise."""
+LAST_EVENTS = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
+"""Types of the events after which nothing comes, though the connection may stay open."""
 ROUTED = frozenset({"openrouter"})
 """Providers that choose who answers, so that another name is no surprise."""
 
@@ -144,12 +158,14 @@ class HttpTeacher:
         body = self.body(request, more)
         async with self.wire.opened("POST", self._format.path, orjson.dumps(body)) as response:
             self.limits = {name: self.wire.clean(value) for name, value in _limits(response.headers).items()}
-            if response.status != 200:
+            if not 200 <= response.status < 300:
                 raise self.refusal(response, await self.wire.whole(response))
             if response.content_type == "text/event-stream":
-                replies: list[Reply | TeacherFault] = [await self._follow(response)]
+                replies: list[Reply | TeacherFault] = [await self._follow(self.wire.events(response))]
             else:
-                replies = self._read(response, await self.wire.whole(response), count)
+                whole = await self.wire.whole(response)
+                unnamed = whole.startswith((b"data:", b"event:"))  # gateways pass a stream on as plain text
+                replies = [await self._follow(_events_of(whole))] if unnamed else self._read(response, whole, count)
         self._check_model(replies)
         return accounted(replies, request, pace_of(response.headers, time.time()))
 
@@ -180,7 +196,7 @@ class HttpTeacher:
 
     def _read(self, response: aiohttp.ClientResponse, clean: bytes, count: int) -> list[Reply | TeacherFault]:
         try:
-            content = orjson.loads(clean)
+            content = read_json(clean)
         except orjson.JSONDecodeError as error:
             kind = response.headers.get("content-type", "no content type")
             raise malformed(self.wire.clean(f"the reply is not JSON ({kind}): {error}"), clean) from None
@@ -188,22 +204,31 @@ class HttpTeacher:
         if reply is None:
             raise malformed("the reply is not an object", clean)
         if reply.get("error"):
-            raise malformed(f"an error with status 200: {said(reply)}", clean)
+            raise self._error_within(response, reply, clean)
         several = self._format.several
         return several(reply, clean)[:count] if count > 1 and several else [self._format.read(reply, clean)]
 
-    async def _follow(self, response: aiohttp.ClientResponse) -> Reply:
+    def _error_within(self, response: aiohttp.ClientResponse, reply: Mapping[str, Any], clean: bytes) -> TeacherFault:
+        """Return the fault of an error that came with a good status: routers put the provider's own status into its code."""
+        status = as_count((as_object(reply["error"]) or {}).get("code")) or 0
+        if 400 <= status < 600 and _kind(status, reply) != "transient":
+            return _refusal(status, "nowhere", pace_of(response.headers, time.time()), clean)
+        return malformed(f"an error with status {response.status}: {said(reply)}", clean)
+
+    async def _follow(self, stream: AsyncGenerator[bytes]) -> Reply:
         """Read a stream to its end, or until its text is a loop."""
         fold, loop, seen = self._format.fold(), LoopDetector(), Seen()
         ended = looped = False
         wrong = broke = ""
-        async with aclosing(self.wire.events(response)) as events:
+        async with aclosing(stream) as events:
             try:
                 async for data in events:
                     seen.add(data)
-                    event = None if data == DONE else _event(data)
-                    ended, wrong = data == DONE, event if isinstance(event, str) else ""
-                    looped = isinstance(event, dict) and loop.take(fold.take(event))
+                    event = None if data.strip() == DONE else _event(data)
+                    if isinstance(event, dict):
+                        looped, ended = loop.take(fold.take(event)), event.get("type") in LAST_EVENTS
+                    else:
+                        ended, wrong = event is None or fold.finished, event or ""  # after its end nothing spoils a reply
                     if ended or wrong or looped:
                         break
             except (*BROKEN, TimeoutError) as error:
@@ -213,7 +238,9 @@ class HttpTeacher:
         folded = fold.body()
         content = self.wire.without_key(folded)
         evidence = seen.evidence() if content == folded else orjson.dumps(content)  # the key may come in two pieces
-        if not (ended or wrong or looped or fold.finished):
+        if ended:
+            wrong = ""
+        elif not (wrong or looped or fold.finished):
             wrong = f"the stream ended after {seen.count:,} events, before the reply did{broke}"
         if wrong:
             raise malformed(self.wire.clean(wrong), evidence)
@@ -250,10 +277,17 @@ class HttpTeacher:
         )
 
 
+async def _events_of(body: bytes) -> AsyncGenerator[bytes]:
+    """Yield the data of the events in a body that came whole."""
+    cutter = EventCutter()
+    for data in [*cutter.feed(body), *cutter.end()]:
+        yield data
+
+
 def _event(data: bytes) -> dict[str, Any] | str:
     """Return an event's object, or what is wrong with it."""
     try:
-        event = as_object(orjson.loads(data))
+        event = as_object(read_json(data))
     except orjson.JSONDecodeError as error:
         return f"an event of the stream is not JSON: {error}"
     if event is None:
@@ -272,7 +306,8 @@ def _limits(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _refusal(status: int, location: str, pace: Pace | None, data: bytes) -> TeacherFault:
     try:
-        content = orjson.loads(data)
+        content = read_json(data)
+        content = next((one for one in as_list(content) or () if as_object(one)), content)  # Gemini's errors stand in a list
         words = said(content)
     except orjson.JSONDecodeError:
         content, words = None, data[:300].decode(errors="replace").strip()
@@ -283,6 +318,7 @@ def _refusal(status: int, location: str, pace: Pace | None, data: bytes) -> Teac
         kind=_kind(status, content),
         code=f"http_{status}",
         evidence=data,
+        possibly_billed=status in GATEWAY_GAVE_UP,
         pace=pace,
     )
 
@@ -291,7 +327,13 @@ def _kind(status: int, content: Any) -> FaultKind:
     """Return what a refusal means for the request and the run, by its status and the code or type in its body."""
     body = as_object(content) or {}
     error = as_object(body.get("error")) or body
-    if 300 <= status < 400 or status in FATAL or HOPELESS & {str(error.get("code")), str(error.get("type"))}:
+    words = said(body)
+    if status == 403 and FLAGGED.search(words):
+        return "permanent"
+    known = HOPELESS & {str(error.get("code")), str(error.get("type"))} or (
+        status in (400, 403, 429) and HOPELESS_WORDS.search(words)
+    )
+    if 300 <= status < 400 or status in FATAL or known:
         return "fatal"
     if status == 429:
         return "limited"

@@ -27,6 +27,10 @@ _DURATION = re.compile(rf"(?:{_PART.pattern})+")
 _NAMES = ("retry-after", "x-ratelimit-", "anthropic-ratelimit-")
 _TOKENS = ("tokens", "input-tokens", "output-tokens")
 _A_YEAR_S = 366 * 86400.0
+_MILLISECONDS_FROM = 1e11
+"""As seconds since 1970 this would be the year 5138."""
+LONGEST_S = 2 * 86400.0
+"""Limits are by the day at most; a longer wait is a mistake of the server's, and its own pace is found by trying."""
 
 
 def pace_of(headers: Mapping[str, str], now: float) -> Pace | None:
@@ -48,11 +52,23 @@ def _retry_after(told: Mapping[str, str], now: float) -> float | None:
     """Return the seconds that a response asks to wait."""
     exact, value = _number(told.get("retry-after-ms", "")), told.get("retry-after", "")
     if exact is not None:
-        return max(0.0, exact / 1000)
+        return _bounded(exact / 1000)
     seconds, moment = _number(value), _http_date(value)
     if seconds is not None:
-        return max(0.0, seconds)
-    return None if moment is None else max(0.0, moment - now)
+        return _bounded(_from_now(seconds, now))
+    return None if moment is None else _bounded(moment - now)
+
+
+def _from_now(number: float, now: float) -> float:
+    """Return seconds from now: more than a year of them is a time since 1970, and much more than that one in milliseconds."""
+    if number > _MILLISECONDS_FROM:
+        number /= 1000
+    return number - now if number > _A_YEAR_S else number
+
+
+def _bounded(seconds: float) -> float | None:
+    """Return seconds to wait, or None where they are so many that nobody can have meant it."""
+    return max(0.0, seconds) if seconds <= LONGEST_S else None
 
 
 def _allowance(told: Mapping[str, str], kinds: tuple[str, ...], now: float) -> Allowance | None:
@@ -79,9 +95,9 @@ def _number(value: str) -> float | None:
 def _duration(value: str, now: float) -> float | None:
     """Return the seconds of `6m0s`, `20ms` or a bare number; a number of more than a year is taken for a time since 1970."""
     if _DURATION.fullmatch(value):
-        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+        return _bounded(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value)))
     seconds = _number(value)
-    return None if seconds is None else max(0.0, seconds - now if seconds > _A_YEAR_S else seconds)
+    return None if seconds is None else _bounded(_from_now(seconds, now))
 
 
 def _until(value: str, now: float) -> float | None:
@@ -90,7 +106,7 @@ def _until(value: str, now: float) -> float | None:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return None if moment.tzinfo is None else max(0.0, moment.timestamp() - now)
+    return None if moment.tzinfo is None else _bounded(moment.timestamp() - now)
 
 
 def _http_date(value: str) -> float | None:

@@ -19,7 +19,7 @@ import aiohttp
 import orjson
 
 from gristmill.errors import InputError
-from gristmill.plain import as_list, as_object
+from gristmill.plain import as_list, as_object, read_json
 from gristmill.ports import TeacherFault
 from gristmill.teachers.events import EventCutter
 from gristmill.teachers.formats.wire import malformed
@@ -189,10 +189,12 @@ class Transport:
         data = data.replace(self._key.encode(), b"[key]")
         if b"\\" in data:
             try:
-                content = orjson.loads(data)
+                content = read_json(data)
+                clean = self.without_key(content)
             except orjson.JSONDecodeError:
                 return data
-            clean = self.without_key(content)
+            except RecursionError:
+                raise malformed("the reply is nested too deeply to be searched for the key", b"") from None
             return data if clean == content else orjson.dumps(clean)
         return data
 

@@ -15,7 +15,7 @@ from gristmill.plain import as_count, as_list, as_object, as_text
 from gristmill.ports import TeacherFault
 from gristmill.records import Reply, Usage, plain_sampling
 from gristmill.teachers.formats.parameters import openai_reasoning
-from gristmill.teachers.formats.wire import Format, malformed, reasoning_kind
+from gristmill.teachers.formats.wire import Format, malformed, reasoning_kind, said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,11 +103,13 @@ def _reply(content: Mapping[str, Any], choice: Any, usage: Usage, evidence: byte
     one = as_object(choice)
     if one is None:
         raise malformed("the reply has no choices", evidence)
+    if one.get("error"):  # a router says so in the place of the answer that the provider broke off
+        raise malformed(f"the reply's choice is an error: {said(one)}", evidence)
     wire = as_object(one.get("message"))
-    said = None if wire is None else _said(wire.get("content"))
-    if wire is None or said is None:
+    parts = None if wire is None else _said(wire.get("content"))
+    if wire is None or parts is None:
         raise malformed("the reply's choice has no message", evidence)
-    thought, text = said
+    thought, text = parts
     finish = _FINISH.get(as_text(one.get("finish_reason")), "unknown")
     if not text and as_text(wire.get("refusal")):
         text, finish = wire["refusal"], "content_filter"
