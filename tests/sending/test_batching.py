@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gristmill.errors import InputError
 from tests.runs import command, finish, query, recipe, run, tables
-from tests.servers import serving
+from tests.servers import Answer, Arrived, Reaction, completion, serving
 from tests.teachers.batching import BatchServer, Fate
 
 APIS = ["chat", "messages"]
@@ -141,6 +143,120 @@ def test_a_batch_that_fails_as_a_whole_stops_with_the_providers_words(tmp_path: 
         found = run(batched(tmp_path, served.url, "chat"), tmp_path / "out")
     assert found["exit_code"] == 6
     assert "line 3 is not valid" in found["error"]
+
+
+class Odd:
+    """A batch server that does something else for the first requests that begin so."""
+
+    def __init__(self, begins: str, times: int, reaction: Reaction, server: BatchServer) -> None:
+        self.server = server
+        self._begins = begins
+        self._left = times
+        self._reaction = reaction
+
+    def __call__(self, arrived: Arrived) -> Reaction:
+        """Answer a request."""
+        if self._left and f"{arrived.method} {arrived.path}".startswith(self._begins):
+            self._left -= 1
+            return self._reaction
+        return self.server(arrived)
+
+
+LIMITED = Answer(429, {"error": {"message": "slow down"}}, {"retry-after": "0.01"})
+DOWN = Answer(500, {"error": {"message": "down"}})
+
+
+@pytest.mark.parametrize(
+    ("begins", "times", "reaction"),
+    [
+        ("POST /v1/messages/batches", 5, DOWN),
+        ("POST /v1/messages/batches", 20, LIMITED),
+        ("POST /v1/batches", 5, DOWN),
+        ("POST /v1/batches", 20, LIMITED),
+        ("POST /v1/files", 5, DOWN),
+        ("GET /v1/batches/", 20, LIMITED),
+        ("GET /v1/files/", 20, LIMITED),
+        ("GET /v1/files/", 3, Answer(200, b'{"custom_id": "0", "respo')),
+    ],
+)
+def test_what_passes_is_waited_for_and_costs_no_call_a_try(tmp_path: Path, begins: str, times: int, reaction: Answer) -> None:
+    """More often than the recipe tries a call: a batch that was not taken, or not looked at, is none of its tries."""
+    server = BatchServer()
+    sampling = {"want": None, "n": 1, "temperature": 0.7, "max_tokens": 16}
+    with serving(Odd(begins, times, reaction, server)) as served:
+        api = "messages" if "messages" in begins else "chat"
+        path = batched(tmp_path, served.url, api, sampling=sampling, prompts=12)
+        found = run(path, tmp_path / "out")
+        if isinstance(reaction.body, bytes):
+            assert found["samples"] == {"error": 12}, "three batches were answered with what nobody can read"
+            found = run(path, tmp_path / "out")
+    assert (found["exit_code"], found["samples"]) == (0, {"complete": 12}), found["error"]
+
+
+def test_a_provider_that_takes_no_batch_stops_the_run(tmp_path: Path) -> None:
+    server = BatchServer()
+    with serving(Odd("POST /v1/batches", 10**9, DOWN, server)) as served:
+        path = batched(tmp_path, served.url, "chat", prompts=4)
+        assert "the last 8 batches were not taken: HTTP 500: down" in run(path, tmp_path / "out")["error"]
+    with serving(server) as served:
+        path.write_text(path.read_text().replace(path.read_text().split("address: ")[1].split()[0], served.url))
+        assert run(path, tmp_path / "out")["exit_code"] == 0
+
+
+def test_a_line_that_cannot_be_read_takes_no_other_with_it(tmp_path: Path) -> None:
+    server = BatchServer()
+    spoilt: list[str] = []
+
+    def spoiling(arrived: Arrived) -> Reaction:
+        reaction = server(arrived)
+        if "/files/" in arrived.path and arrived.method == "GET" and not spoilt and isinstance(reaction, Answer):
+            assert isinstance(reaction.body, bytes)
+            first, *rest = reaction.body.splitlines()
+            spoilt.append(json.loads(first)["custom_id"])
+            return reaction._replace(body=b"\n".join([first[:90], *rest]))
+        return reaction
+
+    sampling = {"want": None, "n": 1, "temperature": 0.7, "max_tokens": 16}
+    with serving(spoiling) as served:
+        found = run(batched(tmp_path, served.url, "chat", sampling=sampling, prompts=12), tmp_path / "out")
+    assert (found["exit_code"], found["samples"]) == (0, {"complete": 12})
+    assert [custom_id for custom_id in server.handed_in if server.handed_in.count(custom_id) > 1] == spoilt * 2
+
+
+def test_a_batch_that_the_provider_does_not_know_is_said_to_be_gone(tmp_path: Path) -> None:
+    server = BatchServer()
+    with serving(Odd("GET /v1/batches/", 1, Answer(404, {"error": {"message": "No batch found"}}), server)) as served:
+        found = run(batched(tmp_path, served.url, "chat", prompts=4), tmp_path / "out")
+    assert (found["exit_code"], "No batch found" in found["error"]) == (6, True)
+
+
+def test_calls_in_an_open_batch_are_not_asked_for_live_without_a_word(tmp_path: Path) -> None:
+    """And where the person says so, the batch that is fetched later spoils nothing: its answers are a second bill."""
+    server = BatchServer(looks=10**9)
+    sampling = {"want": None, "n": 1, "temperature": 0.7, "max_tokens": 16}
+
+    def both(arrived: Arrived) -> Reaction:
+        if arrived.path.endswith("/chat/completions"):
+            return Answer(200, completion("A"))
+        return server(arrived)
+
+    with serving(both) as served:
+        path = batched(tmp_path, served.url, "chat", sampling=sampling, prompts=12, budget={"hours": 0.0001})
+        waiting = run(path, tmp_path / "out")
+        assert (waiting["exit_code"], waiting["calls"]["made"]) == (4, 12), "the hours are over while the batch is out"
+        live = path.with_name("live.yaml")
+        text = path.read_text().replace("hours: 0.0001", "hours: 9").replace("batch:\n    poll_s: 0.02", "batch: false")
+        live.write_text(text)
+        with pytest.raises(InputError, match="12 calls of `teacher` were handed in as a batch"):
+            run(live, tmp_path / "out")
+        assert run(live, tmp_path / "out", yes=True)["samples"] == {"complete": 12}
+        server.looks = 0
+        more = path.with_name("more.yaml")
+        more.write_text(path.read_text().replace("hours: 0.0001", "hours: 9").replace("n: 1", "n: 2"))
+        found = run(more, tmp_path / "out")
+    assert (found["exit_code"], found["samples"]) == (0, {"complete": 24}), found["error"]
+    with sqlite3.connect(tmp_path / "out/ledger.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM attempts WHERE code='answered_before' AND possibly_billed").fetchone() == (12,)
 
 
 def test_a_target_does_not_hand_in_everything(tmp_path: Path) -> None:

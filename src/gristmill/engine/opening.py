@@ -14,6 +14,7 @@ from gristmill.engine.judges import judge_content, judge_mark, standing
 from gristmill.engine.marking import Marker, Panel
 from gristmill.engine.session import Door, GradingStep, framed
 from gristmill.engine.workers import WorkerPool
+from gristmill.errors import InputError
 from gristmill.grading.status import GRADER as STATUS_GRADER
 from gristmill.sandbox.opening import Sandbox
 from gristmill.sending.batching import BatchDispatcher, Office, batch_dispatcher
@@ -21,6 +22,7 @@ from gristmill.sending.dispatch import Dispatcher
 from gristmill.sending.gate import Bounds, Gate
 from gristmill.sending.sharing import Shared, endpoint_name
 from gristmill.sending.spending import Meter, open_purse, rates_of
+from gristmill.store.batches import open_batches, waiting_in
 from gristmill.store.effects import GRADING_PREFIX
 from gristmill.teachers.addresses import Environment, check_url, open_ready
 
@@ -80,6 +82,7 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
     recipe = plan.recipe
     opened: dict[str, Dispatcher | BatchDispatcher] = {}
     purse = open_purse(recipe.budget, ledger, switch, opening.clock)
+    purse.watch_hours()
     workers = WorkerPool(size=max(1, (os.cpu_count() or 2) - 1))
     sandbox = Sandbox(opening.sandbox)
     if any(chosen.plugin.traits["needs"].sandbox for chosen in plan.graders):
@@ -92,6 +95,7 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
                 office = Office(ledger, switch, opening.clock, name, spec, opening.say)
                 opened[name] = batch_dispatcher(teacher, meter, office)
                 continue
+            _check_batches(ledger, name, opening)
             opened[name] = Dispatcher(
                 teacher,
                 ledger,
@@ -124,6 +128,22 @@ async def open_door(plan: Plan, ledger: Ledger, switch: StopSwitch, opening: Ope
         await workers.close()
         for dispatcher in opened.values():
             await dispatcher.close()
+
+
+def _check_batches(ledger: Ledger, name: str, opening: Opening) -> None:
+    """Make sure that calls that were handed in as a batch are not asked for once more without anybody knowing.
+
+    Raises:
+        InputError: where a batch is open and the person did not say `--yes`.
+    """
+    waiting = sum(1 for batch in open_batches(ledger, name) for _ in waiting_in(ledger, batch.row))
+    if not waiting:
+        return
+    words = f"{waiting:,} calls of `{name}` were handed in as a batch that was not fetched yet"
+    if not opening.yes:
+        fix = "Put `batch` back into the recipe and run again to fetch them first; with --yes they are asked for and paid twice."
+        raise InputError(words, fix=fix)
+    opening.say(f"{words}: they are asked for once more, and may be paid twice")
 
 
 def _gate(spec: TeacherSpec, place: Endpoint, switch: StopSwitch, opening: Opening) -> Gate:

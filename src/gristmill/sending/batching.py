@@ -20,7 +20,7 @@ from gristmill.recipe.model import BatchSpec
 from gristmill.sending.dispatch import CallRefused
 from gristmill.sending.spending import amount_of
 from gristmill.store.batches import OpenBatch, end_batch, load_request, name_batch, open_batches, put_batch, waiting_in
-from gristmill.store.effects import end_attempt, put_attempt, put_reply
+from gristmill.store.effects import end_attempt, is_answered, put_attempt, put_reply
 from gristmill.teachers.batches import MOST_BYTES, MOST_REQUESTS, Batches
 
 if TYPE_CHECKING:
@@ -39,8 +39,14 @@ if TYPE_CHECKING:
 
 FIRST_LOOK_S = 5.0
 _DURABLE_EVERY = 512
+GONE = (
+    "The provider does not know it: is it the key of another project? Results are deleted after some weeks. "
+    "`--fresh` begins anew, and pays for its calls again."
+)
 _TRIES = 6
 """How often the interface is asked again after a passing fault before the run stops."""
+_MISSES = 8
+"""Hand-ins in a row that were not taken before the run stops."""
 
 
 class Office(NamedTuple):
@@ -84,6 +90,12 @@ class BatchDispatcher:
         self._parked = array("q")
         self._tries: dict[int, int] = {}
         """Of requests that were tried before; few."""
+        self._failed: dict[int, int] = {}
+        """In how many batches of this process that were taken a request had no answer."""
+        self._misses = 0
+        """Hand-ins in a row that were not taken, which cost no request a try."""
+        self._put_back = False
+        """Whether requests of a batch that was not taken are to be asked for again."""
         self._take_back()
 
     def _take_back(self) -> None:
@@ -100,11 +112,12 @@ class BatchDispatcher:
 
         Raises:
             Parked: always, but
-            CallRefused: where it was handed in as often as the recipe allows.
+            CallRefused: where it was in as many batches without an answer as the recipe allows.
         """
         office = self._office
-        if outgoing.tries >= office.spec.attempts:
-            raise CallRefused(f"no answer in {outgoing.tries} batches", code="expired", transient=True)
+        failed = self._failed.get(outgoing.row, 0)
+        if failed >= office.spec.attempts:
+            raise CallRefused(f"no answer in {failed} batches", code="expired", transient=True)
         if not office.switch.on:
             self._parked.append(outgoing.row)
             if outgoing.tries:
@@ -124,11 +137,14 @@ class BatchDispatcher:
         """Hand in what is parked, wait until a batch ends, and record its results.
 
         Returns:
-            Whether something was recorded, so that tasks can go on. False when nothing waits any more, or the run stops.
+            Whether something was recorded or put back, so that tasks can go on. False when nothing waits, or the run stops.
         """
         office = self._office
         await office.ledger.durable()
         await self._hand_in()
+        if self._put_back:
+            self._put_back = False
+            return not office.switch.on
         batches = open_batches(office.ledger, office.name)
         wait_s = min(FIRST_LOOK_S, self._poll_s)
         while batches and not office.switch.on:
@@ -185,6 +201,7 @@ class BatchDispatcher:
         except TeacherFault as fault:
             await self._not_taken(OpenBatch(batch, mark, None), fault)
             return
+        self._misses = 0
         name_batch(office.ledger, batch, batch_id)
         await office.ledger.durable()
         office.say(f"{len(some):,} calls were handed in as batch {batch_id}; Ctrl-C leaves it there, run again to fetch it")
@@ -193,34 +210,47 @@ class BatchDispatcher:
         """Decide what became of a batch whose handing in failed: it may have been taken all the same."""
         office = self._office
         if fault.kind == "transient" and self._batches.keeps_marks:
-            await office.switch.pause(min(self._poll_s, FIRST_LOOK_S))
+            await self._missed(fault)
             return  # the next look finds it by its mark, or learns that there is none
         self._end(batch, fault)
-        if fault.kind == "transient" and not fault.possibly_billed:
-            await office.switch.pause(min(self._poll_s, FIRST_LOOK_S))
+        if fault.kind in ("transient", "limited") and not fault.possibly_billed:
+            self._put_back = True
+            await self._missed(fault)
             return
         fix = "Mend it, and run again to go on."
         if fault.possibly_billed:
             fix = "It may have been taken: look at the provider's console. Running again hands it in anew."
         office.switch.stop(TeacherDown(f"the batch was not taken: {fault}", fix=fix))
 
+    async def _missed(self, fault: TeacherFault) -> None:
+        """Wait before the next hand-in, longer each time; where the server refuses for the rate, as long as it says."""
+        office = self._office
+        self._misses += fault.kind == "transient"
+        if self._misses >= _MISSES:
+            fix = "Nothing is lost: run again to go on."
+            office.switch.stop(TeacherDown(f"the last {self._misses} batches were not taken: {fault}", fix=fix))
+            return
+        told_s = fault.pace.retry_after_s if fault.pace else None
+        wait_s = min(self._poll_s, FIRST_LOOK_S * 2.0 ** max(0, self._misses - 1))
+        await office.switch.pause(wait_s if told_s is None else told_s)
+
     # -- looking -----------------------------------------------------------------------------------------------------
 
     async def _collected(self, batch: OpenBatch) -> bool:
         """Record a batch's results if it has ended; return whether it has."""
-        office = self._office
-        for number in range(1, _TRIES + 1):
+        office, failures = self._office, 0
+        while not office.switch.on:
             try:
                 return await self._look(batch)
             except TeacherFault as fault:
                 self.faults[fault.code] = self.faults.get(fault.code, 0) + 1
-                if fault.kind != "transient" or number == _TRIES:
-                    fix = "The batch goes on; run again to fetch it."
+                failures += fault.kind != "limited"
+                if fault.kind not in ("transient", "limited") or failures == _TRIES:
+                    fix = GONE if fault.code == "http_404" else "The batch stays with the provider; run again to fetch it."
                     office.switch.stop(TeacherDown(f"batch {batch.batch_id or 'of unknown id'}: {fault}", fix=fix))
                     return False
-                await office.switch.pause(min(self._poll_s, 2.0**number))
-                if office.switch.on:
-                    return False
+                told_s = fault.pace.retry_after_s if fault.pace else None
+                await office.switch.pause(min(self._poll_s, 2.0 ** max(1, failures)) if told_s is None else told_s)
         return False
 
     async def _look(self, batch: OpenBatch) -> bool:
@@ -252,14 +282,17 @@ class BatchDispatcher:
             item = items.pop(result.request_id, None)
             if item is None:
                 continue
-            if isinstance(result.outcome, TeacherFault):
-                self._fault(item, result.outcome)
+            if is_answered(office.ledger, item.request):  # it was asked without a batch meanwhile
+                words = "another call was answered before"
+                self._fault(item, TeacherFault(words, kind="transient", code="answered_before", possibly_billed=True))
+            elif isinstance(result.outcome, TeacherFault):
+                self._unanswered(item, result.outcome)
             else:
                 self._reply(item, load_request(office.ledger, item.request), result.outcome)
             if number % _DURABLE_EVERY == 0:
                 await office.ledger.durable()
         for item in items.values():
-            self._fault(item, TeacherFault("the batch ended without an answer", kind="transient", code="expired"))
+            self._unanswered(item, TeacherFault("the batch ended without an answer", kind="transient", code="expired"))
         end_batch(office.ledger, batch.row, office.clock.time(), "ended")
 
     def _reply(self, item: Waiting, request: Request, reply: Reply) -> None:
@@ -268,6 +301,11 @@ class BatchDispatcher:
         put_reply(office.ledger, item.request, item.attempt, priced, at=office.clock.time(), ms=None)
         self.meter.purse.settle(_aside(item), amount_of(priced))
         self.in_flight -= 1
+
+    def _unanswered(self, item: Waiting, fault: TeacherFault) -> None:
+        """Book a request that had no answer in a batch that was taken: that was one of its tries."""
+        self._failed[item.request] = self._failed.get(item.request, 0) + 1
+        self._fault(item, fault)
 
     def _fault(self, item: Waiting, fault: TeacherFault) -> None:
         office = self._office

@@ -81,7 +81,7 @@ class Alike(NamedTuple):
     """Refusals in a row in the same words."""
 
     words: str
-    count: int
+    times: int
 
 
 class Dispatcher:
@@ -316,8 +316,8 @@ class Dispatcher:
 
     def _count_alike(self, words: str) -> None:
         """Count refusals in the same words, and stop where they meet every request: more would only lose more prompts."""
-        self._refusals = Alike(words, self._refusals.count + 1 if words == self._refusals.words else 1)
-        if self._refusals.count == REFUSED_ALIKE:
+        self._refusals = Alike(words, self._refusals.times + 1 if words == self._refusals.words else 1)
+        if self._refusals.times == REFUSED_ALIKE:
             self._switch.stop(
                 TeacherDown(
                     f"the last {REFUSED_ALIKE} calls were all refused in the same words: {words}",

@@ -104,6 +104,18 @@ class Purse:
         """Return how long the run has been going, earlier processes included."""
         return self._hours_before + (self._clock.monotonic() - self._began) / 3600
 
+    def watch_hours(self) -> None:
+        """Stop the run when its hours are over, also while nothing is sent: a batch or a server may be waited for."""
+        cap = self.budget.caps.hours
+        if cap is None or self._switch.on:
+            return
+        left_s = (cap - self.hours) * 3600
+        if left_s > 0:
+            asyncio.get_running_loop().call_later(left_s, self.watch_hours)
+            return
+        self.budget.hours = self.hours
+        self._switch.stop(_reached(self.budget.obstacle(Amount()) or "the hours are over"))
+
     async def admit(self, need: Amount) -> None:
         """Set a call's worst case aside, as soon as the budget allows it.
 
@@ -117,11 +129,7 @@ class Purse:
                 self.budget.reserve(need)
                 return
             if not self.budget.calls:
-                self._switch.stop(
-                    BudgetReached(
-                        f"the budget is reached: {obstacle}", fix="Raise `budget` in the recipe and run again to go on."
-                    )
-                )
+                self._switch.stop(_reached(obstacle))
                 break
             self._changed.clear()
             await self._changed.wait()
@@ -149,6 +157,10 @@ class Purse:
         else:
             self.budget.drop(need)
         self._changed.set()
+
+
+def _reached(obstacle: str) -> BudgetReached:
+    return BudgetReached(f"the budget is reached: {obstacle}", fix="Raise `budget` in the recipe and run again to go on.")
 
 
 def open_purse(spec: BudgetSpec | None, ledger: Ledger, switch: StopSwitch, clock: Clock) -> Purse:

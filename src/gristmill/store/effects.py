@@ -180,6 +180,11 @@ def put_reply(ledger: Ledger, request: int, attempt: int | None, reply: Reply, *
     return message
 
 
+def is_answered(ledger: Reader, request: int) -> bool:
+    """Return whether a reply to a request is on record."""
+    return ledger.scalar("SELECT 1 FROM replies WHERE request=?", (request,)) is not None
+
+
 def moment(ledger: Reader, prompt: int, sample_index: int, step: str, occurrence: int) -> float | None:
     """Return the time that a task was told at this place, if it was."""
     return ledger.scalar(

@@ -7,12 +7,13 @@ spooled to disk on its way out and read line by line on its way in, so its size 
 
 from __future__ import annotations
 
+import re
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
-from gristmill.plain import as_count, as_items, as_object, as_text
+from gristmill.plain import as_count, as_items, as_object, as_text, read_json
 from gristmill.ports import TeacherFault
 from gristmill.teachers.formats.wire import malformed, said
 
@@ -33,6 +34,7 @@ MARK = "gristmill"
 """The name under which a batch's mark is kept in OpenAI's metadata."""
 _BOUNDARY = "gristmill-batch-8f1d2c"
 _OVER = frozenset({"completed", "expired", "cancelled"})
+_CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*"(\w+)"')
 _PERMANENT = frozenset({400, 404, 413, 422})
 
 
@@ -154,9 +156,11 @@ class Batches:
 
     def _result(self, line: bytes) -> Result:
         try:
-            content = as_object(orjson.loads(line)) or {}
-        except orjson.JSONDecodeError as error:
-            raise malformed(f"a line of the batch's results is not JSON: {error}", line[:1000]) from None
+            content = as_object(read_json(line)) or {}
+        except orjson.JSONDecodeError as error:  # one line that cannot be read takes no other with it
+            found = _CUSTOM_ID.search(line)
+            fault = malformed(f"a line of the batch's results is not JSON: {error}", line)
+            return Result(found[1].decode() if found else "", fault)
         request_id = as_text(content.get("custom_id")) or ""
         read = self._anthropic_outcome if self._anthropic else self._openai_outcome
         try:
@@ -196,7 +200,7 @@ class Batches:
             if response.status != 200:
                 raise self._teacher.refusal(response, data)
         try:
-            content = as_object(orjson.loads(data))
+            content = as_object(read_json(data))
         except orjson.JSONDecodeError:
             content = None
         if content is None:
