@@ -42,7 +42,7 @@ def leaking(api: str) -> Script:
         )
         asked[question] += 1
         if question == "1 + 1":
-            return Answer(400, {"error": {"message": f"Incorrect API key provided: {KEY}"}}, {**HEADERS, "location": KEY})
+            return Answer(400, {"error": {"message": f"The caller of {KEY} sent a bad value"}}, {**HEADERS, "location": KEY})
         if question == "0 + 1" and asked[question] == 1:
             return Answer(500, f"<html>no backend for {KEY}</html>".encode(), HEADERS)
         whole = json.dumps({**WHOLE[api](SAID), "id": f"id-{KEY}"}).encode()
@@ -84,7 +84,7 @@ def test_a_key_that_a_server_echoes_appears_nowhere(tmp_path: Path, api: str, st
     assert "TINY_KEY" in outputs["check"].out
     assert [name for name, data in files.items() if KEY.encode() in data] == []
     assert b"[key] #### 1" in files["export/messages/train.jsonl"]
-    assert b"Incorrect API key provided: [key]" in files["dump"]
+    assert b"The caller of [key] sent a bad value" in files["dump"]
     assert b"no backend for [key]" in files["ledger.sqlite-wal"] + files["ledger.sqlite"]
     assert {"report.html", "report.json", "status.json", "manifest.json", "summary.json", "ledger.sqlite-wal"} <= set(files)
 

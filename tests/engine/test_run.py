@@ -257,3 +257,19 @@ def test_two_ctrl_c_end_now(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     code, _, _ = finish(process)
     assert code == 130
+
+
+def test_the_status_says_what_the_summary_says(tmp_path: Path) -> None:
+    """Money and rows are those of the whole run, however many processes made it, and also where the last one only looked."""
+    script = {"cost_usd": 0.01, "permanent": 0.2}
+    path = recipe(tmp_path, prompts=60, script=script, target={"rows": 10})
+    output = tmp_path / "run"
+    run(path, output)
+    path.write_text(path.read_text().replace("rows: 10", "rows: 25"))
+    for _ in range(3):
+        found = run(path, output)
+        status = json.loads((output / "status.json").read_text())
+        assert (status["status"], status["rows"], status["target"], found["exported"]) == ("complete", 25, 25, 25)
+        assert status["settled"] >= 25
+        assert status["cost_usd"] == pytest.approx(found["cost_usd"])
+    assert found["calls"]["made"] == 0

@@ -144,8 +144,6 @@ class Generation:
         self.first_end: str | None = None
         """What the teacher said when it first had no further answer to a prompt."""
         self.output_tokens = 0
-        self.cost_usd: float | None = 0.0
-        """Of this process; None as soon as one cost is unknown."""
         self._tick = tick
         door.switch.listen(self.settler.changed.set)
 
@@ -292,8 +290,6 @@ class Generation:
         self.finished += 1
         self.accepted += outcome.passed is True
         self.output_tokens += sample.usage.output_tokens or 0
-        if self.cost_usd is not None:
-            self.cost_usd = None if sample.cost_usd is None and sample.request_ids else self.cost_usd + (sample.cost_usd or 0.0)
         self._tick()
 
     async def _run_task(self, prompt: Prompt, session: SampleSession) -> Sample:

@@ -88,8 +88,6 @@ class Panel:
         self._door = door
         self.graded = 0
         """Samples graded in this process."""
-        self.cost_usd: float | None = 0.0
-        """What judges cost in this process; None as soon as one cost is unknown."""
         self.first_error: str | None = None
         """What the first grader that broke said."""
         self._last: collections.deque[str | None] = collections.deque(maxlen=LAST)
@@ -186,10 +184,7 @@ class Panel:
     async def _asked(self, marker: Marker, prompt: Prompt, sample: Sample, place: Place) -> Verdict:
         asks = marker.plugin.traits["asks"]
         session = SampleSession(self._door, prompt, place.prompt, sample.index, grading=marker.step) if asks else None
-        verdict = await verdict_of(marker.plugin, marker.options, prompt, sample, session)
-        if session is not None:
-            self.cost_usd = None if self.cost_usd is None or session.cost_usd is None else self.cost_usd + session.cost_usd
-        return verdict
+        return await verdict_of(marker.plugin, marker.options, prompt, sample, session)
 
     def _watch(self, outcome: Outcome, *, broken: bool) -> None:
         """Stop the run where too many of the last samples could not be graded; where all rows are kept, by graders that broke."""

@@ -6,12 +6,14 @@ can read it while the run goes on.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gristmill.store.place import disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from gristmill.engine.generate import Generation
     from gristmill.ports import Clock
@@ -36,6 +38,7 @@ class Snapshot(NamedTuple):
     replayed: int
     output_tokens: int
     cost_usd: float | None
+    """Of all processes of the run; None where one cost is unknown."""
     elapsed_s: float
     distinct_rate: float | None = None
     """Share of the last accepted samples that were no near duplicates, where those are looked for."""
@@ -61,6 +64,23 @@ class Progress:
     def elapsed_s(self) -> float:
         """Return seconds since the run began in this process."""
         return self._clock.monotonic() - self._began
+
+    @contextmanager
+    def beating(self) -> Generator[None]:
+        """Note every second that the run goes on, also while it only waits."""
+        loop = asyncio.get_running_loop()
+        handle = loop.call_later(EVERY_S, lambda: None)
+
+        def beat() -> None:
+            nonlocal handle
+            self.tick()
+            handle = loop.call_later(EVERY_S, beat)
+
+        beat()
+        try:
+            yield
+        finally:
+            handle.cancel()
 
     def tick(self) -> None:
         """Note that something happened."""
@@ -100,7 +120,7 @@ class Progress:
             calls=sum(dispatcher.calls for dispatcher in dispatchers),
             replayed=work.replayed,
             output_tokens=work.output_tokens,
-            cost_usd=None if work.cost_usd is None or work.panel.cost_usd is None else work.cost_usd + work.panel.cost_usd,
+            cost_usd=work.door.purse.spent_usd,
             elapsed_s=round(self.elapsed_s, 3),
             distinct_rate=selector.distinct_rate,
         )

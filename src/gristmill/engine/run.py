@@ -57,7 +57,7 @@ async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) 
             plan, door, panel, progress.tick, 0 if opening.until == "index" else opening.limit
         )
         folder.write_status({"status": "running", **progress.snapshot("generate").plain()})
-        with interruptible(switch, opening.say), collecting_rarely():
+        with interruptible(switch, opening.say), collecting_rarely(), progress.beating():
             await work.run()
             while await door.batches_in():
                 work = progress.generation = work.again()
@@ -66,7 +66,7 @@ async def _run(plan: Plan, folder: RunFolder, ledger: Ledger, opening: Opening) 
                 await dispatcher.drain()
         door.remember_hours()
         await ledger.durable()
-        before = unchanged(plan, folder, work, opening.say)
+        before = unchanged(plan, folder, work, progress, opening.say)
         if before is not None and opening.until is None:
             return before
         finished = finish(plan, door, panel, None if opening.until else folder)

@@ -130,8 +130,6 @@ class SampleSession:
         self.request_ids: list[str] = []
         self.replayed = 0
         self.reused = 0
-        self.cost_usd: float | None = 0.0
-        """Of the calls that were made now; None as soon as one cost is unknown."""
 
     @property
     def sample_index(self) -> int:
@@ -215,11 +213,9 @@ class SampleSession:
             raise Parked
         self._open.add(step)
         try:
-            reply = await dispatcher.send(Outgoing(request, row, known.tries if known else 0))
+            return await dispatcher.send(Outgoing(request, row, known.tries if known else 0))
         finally:
             self._open.discard(step)
-        self.cost_usd = None if self.cost_usd is None or reply.cost_usd is None else self.cost_usd + reply.cost_usd
-        return reply
 
     def _place(self, step: str) -> int:
         occurrence = self._reached.get(step, 0)

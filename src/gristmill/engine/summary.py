@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gristmill.engine.generate import Generation
     from gristmill.engine.opening import Until
     from gristmill.engine.planning import Plan
-    from gristmill.engine.progress import Progress
+    from gristmill.engine.progress import Progress, Snapshot
     from gristmill.engine.session import Door
     from gristmill.store.reader import Reader
     from gristmill.store.rundir import RunFolder
@@ -122,7 +122,7 @@ def summarise(
     return Summary(content, code, error, fix)
 
 
-def unchanged(plan: Plan, folder: RunFolder, work: Generation, say: Callable[..., None]) -> Summary | None:
+def unchanged(plan: Plan, folder: RunFolder, work: Generation, progress: Progress, say: Callable[..., None]) -> Summary | None:
     """Return the summary of the last finish if nothing has changed since and its files are as it wrote them, else None."""
     ledger = work.door.ledger
     if work.finished or work.panel.graded or work.door.switch.on or ledger.fact("finished") != _finish_mark(plan, ledger):
@@ -135,7 +135,7 @@ def unchanged(plan: Plan, folder: RunFolder, work: Generation, say: Callable[...
         return None
     content |= _places(plan, folder, content["export_rows"])  # the folder may be a copy of the one that they were written to
     content["calls"] = {"made": 0, "replayed": work.standing, "reused": 0, "in_flight_at_crash": 0}
-    folder.write_status({**folder.read_status(), "status": content["status"]})
+    _last_status(folder, content, progress.snapshot("done"))
     code = EXIT_CODES[content["status"]] if content["accepted"] else NothingAccepted.exit_code
     return Summary(content, code, content["error"] or "", "", unchanged=True)
 
@@ -281,7 +281,11 @@ def write_papers(plan: Plan, folder: RunFolder, summary: Summary, finished: Fini
             "export_sha256": content["export_sha256"],
         },
     )
-    folder.write_status({**progress.snapshot("done").plain(), "status": content["status"], "error": content["error"]})
+    _last_status(folder, content, progress.snapshot("done")._replace(rows=finished.train_rows))
+
+
+def _last_status(folder: RunFolder, content: dict[str, Any], snapshot: Snapshot) -> None:
+    folder.write_status({**snapshot.plain(), "status": content["status"], "error": content["error"]})
 
 
 def _teachers(plan: Plan, door: Door) -> dict[str, str]:

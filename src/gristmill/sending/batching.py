@@ -18,7 +18,6 @@ from gristmill.ports import Parked, TeacherFault
 from gristmill.pricing.budget import Amount
 from gristmill.recipe.model import BatchSpec
 from gristmill.sending.dispatch import CallRefused
-from gristmill.sending.spending import amount_of
 from gristmill.store.batches import OpenBatch, end_batch, load_request, name_batch, open_batches, put_batch, waiting_in
 from gristmill.store.effects import end_attempt, is_answered, put_attempt, put_reply
 from gristmill.teachers.batches import MOST_BYTES, MOST_REQUESTS, Batches
@@ -299,7 +298,7 @@ class BatchDispatcher:
         office = self._office
         priced = self.meter.priced(request, reply, 0.0, batched=True)
         put_reply(office.ledger, item.request, item.attempt, priced, at=office.clock.time(), ms=None)
-        self.meter.purse.settle(_aside(item), amount_of(priced))
+        self.meter.purse.settle(_aside(item), priced)
         self.in_flight -= 1
 
     def _unanswered(self, item: Waiting, fault: TeacherFault) -> None:

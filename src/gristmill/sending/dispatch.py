@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from gristmill.errors import LedgerError, TeacherDown
 from gristmill.ids import seed_for
 from gristmill.ports import Parked, TeacherFault
-from gristmill.sending.spending import amount_of
 from gristmill.store.effects import end_attempt, put_attempt, put_reply
 from gristmill.store.place import check_space
 
@@ -246,7 +245,7 @@ class Dispatcher:
         except BaseException:
             purse.fail(need, possibly_billed=True)
             raise
-        purse.settle(need, amount_of(reply))
+        purse.settle(need, reply)
         return reply
 
     async def _paid(self, outgoing: Outgoing, number: int, need: Amount) -> Reply:

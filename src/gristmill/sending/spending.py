@@ -90,8 +90,10 @@ def check_budget(recipe: Recipe, endpoints: dict[str, Endpoint]) -> None:
 class Purse:
     """The budget that all teachers of a run share, and the waiting for it."""
 
-    def __init__(self, budget: Budget, switch: StopSwitch, clock: Clock) -> None:
+    def __init__(self, budget: Budget, switch: StopSwitch, clock: Clock, *, known: bool = True) -> None:
         self.budget = budget
+        self._known = known
+        """Whether the cost of every reply so far is known."""
         self._switch = switch
         self._clock = clock
         self._began = clock.monotonic()
@@ -116,6 +118,11 @@ class Purse:
         self.budget.hours = self.hours
         self._switch.stop(_reached(self.budget.obstacle(Amount()) or "the hours are over"))
 
+    @property
+    def spent_usd(self) -> float | None:
+        """Return what all replies cost, those of earlier processes included; None where one cost is unknown."""
+        return self.budget.spent.usd if self._known else None
+
     async def admit(self, need: Amount) -> None:
         """Set a call's worst case aside, as soon as the budget allows it.
 
@@ -135,8 +142,10 @@ class Purse:
             await self._changed.wait()
         raise Parked
 
-    def settle(self, need: Amount, cost: Amount) -> None:
+    def settle(self, need: Amount, reply: Reply) -> None:
         """Book a reply; one that is dearer than its worst case stops the run, because then no cap can be kept."""
+        cost = Amount(reply.cost_usd or 0.0, (reply.usage.input_tokens or 0) + (reply.usage.output_tokens or 0))
+        self._known = self._known and reply.cost_usd is not None
         self.budget.settle(need, cost)
         caps, words = self.budget.caps, ""
         if caps.usd is not None and need.usd and cost.usd > need.usd * (1 + 1e-6):
@@ -168,7 +177,7 @@ def open_purse(spec: BudgetSpec | None, ledger: Ledger, switch: StopSwitch, cloc
     caps = Caps() if spec is None else Caps(spec.usd, spec.tokens, spec.hours)
     so_far = spent_so_far(ledger)
     spent, lost = Amount(so_far.usd, so_far.tokens), Amount(so_far.lost_usd, so_far.lost_tokens)
-    return Purse(Budget(caps, spent, lost, float(ledger.fact("hours") or 0.0)), switch, clock)
+    return Purse(Budget(caps, spent, lost, float(ledger.fact("hours") or 0.0)), switch, clock, known=so_far.known)
 
 
 class Meter:
@@ -232,8 +241,3 @@ class Meter:
         if cost == reply.cost_usd and usage is reply.usage:
             return reply
         return reply.model_copy(update={"usage": usage, "cost_usd": cost})
-
-
-def amount_of(reply: Reply) -> Amount:
-    """Return what a reply cost."""
-    return Amount(reply.cost_usd or 0.0, (reply.usage.input_tokens or 0) + (reply.usage.output_tokens or 0))

@@ -206,18 +206,20 @@ class SpentSoFar(NamedTuple):
     lost_usd: float
     """Set aside for calls that may have been billed and brought no reply."""
     lost_tokens: int
+    known: bool
+    """Whether the cost of every reply is known."""
 
 
 def spent_so_far(ledger: Reader) -> SpentSoFar:
     """Sum up recorded replies, and what was set aside for attempts that may have been billed for nothing."""
-    usd, tokens = ledger.query(
-        "SELECT coalesce(sum(cost_usd), 0.0), coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0) "
-        "FROM replies"
+    usd, tokens, unknown = ledger.query(
+        "SELECT coalesce(sum(cost_usd), 0.0), coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0), "
+        "coalesce(sum(cost_usd IS NULL), 0) FROM replies"
     ).fetchone()
     lost_usd, lost_tokens = ledger.query(
         "SELECT coalesce(sum(reserved_usd), 0.0), coalesce(sum(reserved_tokens), 0) FROM attempts WHERE possibly_billed"
     ).fetchone()
-    return SpentSoFar(usd, tokens, lost_usd, lost_tokens)
+    return SpentSoFar(usd, tokens, lost_usd, lost_tokens, known=not unknown)
 
 
 def in_flight_at_crash(ledger: Reader) -> int:
