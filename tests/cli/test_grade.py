@@ -53,6 +53,15 @@ def test_every_output_gets_its_grade_in_order(file: Path) -> None:
     assert (lines[4]["rejected"], lines[4]["grades"]) == ("bad_json", [])
 
 
+def test_numbers_of_more_than_64_bits_are_graded_and_kept_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "large.jsonl"
+    path.write_text('{"gold": 18446744073709551617, "output": "#### 18446744073709551617", "other": 36893488147419103233}\n')
+    code, _, _ = gristmill(tmp_path, "grade", str(path), "--grader", "math", "--reference", "gold", "--output", "output")
+    (line,) = graded(tmp_path / "large.jsonl.graded.jsonl")
+    assert (code, line["grades"][0]["reason"]) == (0, "equal")
+    assert (line["gold"], line["other"]) == ("18446744073709551617", "36893488147419103233")
+
+
 def test_other_files_and_graders(tmp_path: Path) -> None:
     """Parquet and packed files, one text instead of a list, options by name, another place for the result."""
     path = tmp_path / "rows.parquet"
