@@ -43,8 +43,9 @@ _SAME_USD = 1e-9
 
 def _prompts(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - one signature for all
     names = {row: content["name"] for row, content in ledger.dims("source").items()}
-    for position, prompt_id, body, source, rows in ledger.query(
-        "SELECT l.position, p.prompt_id, p.body, p.source, p.rows FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY 1"
+    for position, prompt_id, body, source, rows, together in ledger.query(
+        "SELECT l.position, p.prompt_id, p.body, p.source, p.rows, coalesce(p.together, p.prompt_id) "
+        "FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY 1"
     ):
         prompt = ledger.json(body)
         yield {
@@ -57,6 +58,7 @@ def _prompts(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - o
             "domain": prompt.get("domain"),
             "characters": sum(len(message["content"]) for message in prompt["messages"]),
             "rows": rows,
+            "together": together.hex(),
             "meta": orjson.dumps(prompt.get("meta", {})).decode(),
         }
 
@@ -216,7 +218,7 @@ TABLES: Mapping[str, Table] = {
     "prompts": Table(
         {
             "position": _INT, "prompt_id": _TEXT, "source": _TEXT, "source_id": _TEXT, "origin": _TEXT, "license": _TEXT,
-            "domain": _TEXT, "characters": _INT, "rows": _INT, "meta": _TEXT,
+            "domain": _TEXT, "characters": _INT, "rows": _INT, "together": _TEXT, "meta": _TEXT,
         },
         _prompts,
     ),
