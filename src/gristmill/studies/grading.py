@@ -23,7 +23,7 @@ from gristmill.errors import InputError
 from gristmill.files.reading import BadRow, all_rows
 from gristmill.files.writing import replacing
 from gristmill.grading.registry import GRADERS
-from gristmill.messages import Frozen, Message, system, user
+from gristmill.messages import Frozen, read_message, system, user
 from gristmill.plain import as_list, as_object, as_text
 from gristmill.records import Prompt, Sample
 from gristmill.sandbox.opening import Sandbox
@@ -297,7 +297,7 @@ def _sample(output: Any, index: int, prompt: Prompt, *, whole: bool) -> Sample:
         text = None if output is None else text_of(output)
         return Sample(id="", prompt_id="", index=index, messages=prompt.messages, answer=text, status="complete")
     try:
-        messages = tuple(Message.model_validate(message) for message in as_list(given.get("messages")) or ())
+        messages = tuple(read_message(message) for message in as_list(given.get("messages")) or ())
     except ValidationError:
         messages = ()
     answer = given.get("answer", next((message.content for message in reversed(messages) if message.role == "assistant"), None))
