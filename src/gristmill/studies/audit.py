@@ -24,6 +24,7 @@ from gristmill.studies.grading import Fields, choose, graded_rows, outputs_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gristmill.records import Row
     from gristmill.sandbox.walls import Tier
     from gristmill.studies.grading import Chosen, GradedRow
 
