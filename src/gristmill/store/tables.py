@@ -118,7 +118,8 @@ def _calls(ledger: Reader, context: int) -> Iterator[Row]:
         "r.input_tokens, r.output_tokens, r.cached_tokens, r.reasoning_tokens, r.estimated, r.cost_usd, r.provider_request_id, "
         "(SELECT count(*) FROM attempts a WHERE a.request = q.id), "
         "(SELECT count(*) FROM attempts a WHERE a.request = q.id AND a.possibly_billed), r.at, r.ms, "
-        "(SELECT sum(a.reserved_usd) FROM attempts a WHERE a.request = q.id AND a.possibly_billed), r.meta "
+        "(SELECT CASE WHEN count(*) = count(a.reserved_usd) THEN sum(a.reserved_usd) END FROM attempts a "
+        "WHERE a.request = q.id AND a.possibly_billed), r.meta "
         "FROM plan l JOIN requests q ON q.prompt = l.prompt JOIN prompts p ON p.id = q.prompt "
         "LEFT JOIN replies r ON r.request = q.id WHERE q.context = ? ORDER BY l.position, q.sample_index, q.step, q.occurrence",
         (context,),
