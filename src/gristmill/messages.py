@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict
+
+from gristmill.plain import as_items, as_object
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -55,6 +58,37 @@ class Message(Frozen):
         if self.tool_call_id is not None:
             plain["tool_call_id"] = self.tool_call_id
         return plain
+
+
+def read_message(given: Any) -> Message:
+    """Return a message as data sets and providers write it.
+
+    Keys that are null are as good as not there, an assistant or a tool may say nothing, and a call may stand under `function`.
+
+    Raises:
+        ValidationError: where it is none.
+    """
+    content = as_object(given)
+    if content is None:
+        return Message.model_validate(given)
+    told = {key: value for key, value in content.items() if value is not None}
+    if content.get("role") in ("assistant", "tool") and ("content" in content or "tool_calls" in told):
+        told.setdefault("content", "")
+    if "tool_calls" in told:
+        told["tool_calls"] = [_plain_call(call) for call in as_items(told["tool_calls"])]
+    return Message.model_validate(told)
+
+
+def _plain_call(given: Any) -> Any:
+    """Return a call that may be in OpenAI's form with its name and arguments beside its id; arguments as their text."""
+    content = as_object(given)
+    if content is None:
+        return given
+    told = {key: value for key, value in content.items() if value is not None and (key, value) != ("type", "function")}
+    told |= as_object(told.pop("function", None)) or {}
+    if as_object(told.get("arguments")) is not None:
+        told["arguments"] = orjson.dumps(told["arguments"]).decode()
+    return told
 
 
 def system(text: str) -> Message:

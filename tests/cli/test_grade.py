@@ -53,6 +53,46 @@ def test_every_output_gets_its_grade_in_order(file: Path) -> None:
     assert (lines[4]["rejected"], lines[4]["grades"]) == ("bad_json", [])
 
 
+def test_numbers_of_more_than_64_bits_are_graded_and_kept_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "large.jsonl"
+    path.write_text('{"gold": 18446744073709551617, "output": "#### 18446744073709551617", "other": 36893488147419103233}\n')
+    code, _, _ = gristmill(tmp_path, "grade", str(path), "--grader", "math", "--reference", "gold", "--output", "output")
+    (line,) = graded(tmp_path / "large.jsonl.graded.jsonl")
+    assert (code, line["grades"][0]["reason"]) == (0, "equal")
+    assert (line["gold"], line["other"]) == ("18446744073709551617", "36893488147419103233")
+
+
+def test_a_second_grader_adds_its_grades_and_the_same_one_replaces_its_own(file: Path) -> None:
+    def once(name: str, grader: str, *options: str) -> list[dict[str, Any]]:
+        target = file.with_name(f"{name}.graded.jsonl")
+        code, out, err = gristmill(
+            file.parent, "grade", name, "--grader", grader, "--reference", "gold", "--output", "outputs", *options
+        )
+        assert code == 0, out + err
+        return graded(target)
+
+    once(file.name, "math")
+    second = once("outputs.jsonl.graded.jsonl", "length", "--option", "max=1")
+    assert [(grade["grader"], grade["output"], grade["passed"]) for grade in second[1]["grades"]] == [
+        ("length@1", 0, False),
+        ("length@1", 1, True),
+        (choose("math", {}).plugin.identity, 0, True),
+        (choose("math", {}).plugin.identity, 1, False),
+    ]
+    third = once("outputs.jsonl.graded.jsonl.graded.jsonl", "length", "--option", "max=500")
+    assert [grade["passed"] for grade in third[1]["grades"]] == [True, True, True, False]
+    assert [len(line["grades"]) for line in third] == [8, 4, 0, 2, 0]
+
+
+def test_a_column_that_is_called_grades_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"output": "a", "grades": "B+"}\n{"output": "a", "grades": [{"grader": "length@0", "passed": false}, 7]}\n')
+    grade_file(path, choose("length", {"max": 5}), Fields("output"))
+    first, second = graded(tmp_path / "own.jsonl.graded.jsonl")
+    assert [grade if isinstance(grade, str) else grade["passed"] for grade in first["grades"]] == [True, "B+"]
+    assert [grade if isinstance(grade, int) else grade["passed"] for grade in second["grades"]] == [True, 7]
+
+
 def test_other_files_and_graders(tmp_path: Path) -> None:
     """Parquet and packed files, one text instead of a list, options by name, another place for the result."""
     path = tmp_path / "rows.parquet"
@@ -73,7 +113,8 @@ def test_other_files_and_graders(tmp_path: Path) -> None:
         (["--grader", "judge"], "`judge` asks a model", "--by ADDRESS"),
         (["--output", "answers"], "has an output under `answers`", "gold, id, outputs, question"),
         (["--option", "decimals"], "`--option decimals` has no `=`", "NAME=VALUE"),
-        (["--option", "decimals=-1"], "`decimals` of `math`", ""),
+        (["--option", "decimals=-1"], "`decimals` of `math`", "--option NAME=VALUE"),
+        (["--grader", "length"], "`--grader length`: `length` needs `min` or `max`", "the options of `length` are: `min`, `max`"),
         (["--option", "digits=1"], "`math` has no option `digits`", "`decimals`"),
         (["--answer-format", "bokst"], "`answer_format` of `math`", ""),
         (["-o", "outputs.jsonl"], "is the file that is read", "-o FILE"),

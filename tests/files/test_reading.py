@@ -132,10 +132,38 @@ def test_json_that_is_very_deep_is_a_bad_row(tmp_path: Path, kind: str) -> None:
 def test_whole_numbers_are_never_too_large_to_store(tmp_path: Path) -> None:
     text = '{"a": 123456789012345678901234567890}'
     for name in ("f.json", "f.jsonl"):
-        assert read(write(tmp_path / name, text)) == [(1, {"a": 123456789012345678901234567890.0})]
+        assert read(write(tmp_path / name, text)) == [(1, {"a": "123456789012345678901234567890"})]
     path = tmp_path / "f.parquet"
     query(f"COPY (SELECT 123456789012345678901234567890::DECIMAL(38,0) AS a) TO '{path}' (FORMAT PARQUET)")
     assert read(path) == [(1, {"a": "123456789012345678901234567890"})]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", "18446744073709551616"),
+        ("-9223372036854775808", -(2**63)),
+        ("-9223372036854775809", "-9223372036854775809"),
+        ("12345678901234567890123.5", 12345678901234567890123.5),
+        ("123456789012345678901e3", 123456789012345678901e3),
+        ('[{"b": 18446744073709551617}, 0.1]', [{"b": "18446744073709551617"}, 0.1]),
+        ('["18446744073709551617", null]', ["18446744073709551617", None]),
+    ],
+)
+def test_a_whole_number_is_exact_however_large(tmp_path: Path, written: str, value: Any) -> None:
+    for name in ("f.json", "f.jsonl"):
+        assert read(write(tmp_path / name, f'{{"a": {written}, "c": 2.50}}')) == [(1, {"a": value, "c": 2.5})]
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", '"\\ud800"', "9" * 400, "0" * 20])
+def test_beside_a_large_number_nothing_else_is_let_in(tmp_path: Path, value: str) -> None:
+    assert read(write(tmp_path / "f.jsonl", f'{{"a": 18446744073709551617, "b": {value}}}')) == [(1, "bad_json")]
+
+
+def test_a_large_number_deep_inside_breaks_nothing(tmp_path: Path) -> None:
+    text = '{"a": ' + "[" * 1000 + "18446744073709551617" + "]" * 1000 + "}"
+    assert len(read(write(tmp_path / "f.jsonl", text + "\n{}\n"))) == 2
 
 
 def test_the_replacement_character_is_text_like_any_other(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ ADDED = [
     ("seed: 1e999", "5:1", "got '1e999'", "gristmill schema"),
     ("seed: 1.5", "5:1", "fractional part, got 1.5", "gristmill schema"),
     ("export: [mesages]", "5:10", "there is no export format `mesages`", "Did you mean `messages`?"),
+    ("export: [messages, messages]", "5:20", "the export format `messages` is written twice", "Keep one of them"),
+    ("export:\n  - messages\n  - messages: {thinking: drop}", "7:5", "`messages` is written twice", "Keep one of them"),
     ("task: reasonning", "5:1", "there is no task `reasonning`", "Did you mean `reasoning`?"),
     ("task: {reasoning: {steps: 1}}", "5:20", "there is no key `task.reasoning.steps`", "Known keys here: thinking."),
     ("export:\n  - messages: {thinking: inlin}", "6:16", "'inline' or 'drop', got 'inlin'", ""),

@@ -15,8 +15,11 @@ from gristmill import api
 from gristmill.errors import InputError, SourceError
 from gristmill.report import make_report, write_report
 from gristmill.report.model import Report
+from gristmill.report.numbers import total
+from gristmill.report.page import draw_page
 from gristmill.stats.intervals import wilson
 from tests.runs import recipe, run
+from tests.tasks.kinds import reading
 
 Rows = list[dict[str, Any]]
 
@@ -144,9 +147,9 @@ def test_lengths(made: Path, report: Report) -> None:
 
 def test_spending_adds_up_to_the_calls(made: Path, report: Report) -> None:
     calls = table(made, "calls")
-    assert sum(part.calls for part in report.spend) == report.headline.calls == len(calls)
-    for column, total in (("input_tokens", report.headline.input_tokens), ("output_tokens", report.headline.output_tokens)):
-        assert total == sum(call[column] or 0 for call in calls)
+    assert sum(part.calls for part in report.spend) == report.headline.calls == sum(call["attempts"] > 0 for call in calls)
+    for column, said in (("input_tokens", report.headline.input_tokens), ("output_tokens", report.headline.output_tokens)):
+        assert said == sum(call[column] or 0 for call in calls)
     assert sum(part.retries for part in report.spend) == sum(max(call["attempts"] - 1, 0) for call in calls)
     rules = collections.Counter(sample["rule"] for sample in table(made, "samples"))
     for part in report.spend:
@@ -154,6 +157,38 @@ def test_spending_adds_up_to_the_calls(made: Path, report: Report) -> None:
             assert part.calls == rules[part.fate]
     costs = [call["cost_usd"] for call in calls if call["finish"] is not None]
     assert report.headline.cost_usd == (None if None in costs else pytest.approx(sum(costs)))
+
+
+def test_calls_that_were_not_sent_are_no_calls(tmp_path: Path) -> None:
+    """A run that ends after a few calls has more on record than it sent, and one that takes replies over sends none."""
+    teacher: dict[str, Any] = {"address": "scripted:", "script": {"answers": ["A"], "fatal_after": 5}, "limits": {"in_flight": 2}}
+    run(recipe(tmp_path, prompts=40, teacher=teacher), tmp_path / "few", yes=True)
+    report = make_report(api.run_folder("test", tmp_path / "few"))
+    on_record = table(tmp_path / "few", "calls")
+    sent = sum(call["attempts"] > 0 for call in on_record)
+    assert len(on_record) > sent > 0
+    assert report.headline.calls == sum(part.calls for part in report.spend) == sent
+    path = recipe(tmp_path, prompts=40)
+    run(path, tmp_path / "whole", yes=True)
+    with reading(tmp_path / "whole") as earlier:
+        run(path, tmp_path / "again", reuse=earlier, yes=True)
+    first, again = (make_report(api.run_folder("test", tmp_path / name)).headline for name in ("whole", "again"))
+    assert (again.calls, again.output_tokens) == (0, first.output_tokens)
+
+
+def test_what_lost_calls_cost_is_unknown_where_nothing_was_set_aside(tmp_path: Path) -> None:
+    run(recipe(tmp_path, prompts=40, script={"transient": 0.3}), tmp_path / "out")
+    report = make_report(api.run_folder("test", tmp_path / "out"))
+    lost = [part for part in report.spend if part.possibly_billed]
+    assert lost
+    assert {part.reserved_usd for part in lost} == {None}
+    assert "may have been billed: how much is unknown" in draw_page(report)
+    priced = {"address": "scripted:", "script": {"answers": ["A"], "transient": 0.3}, "price": {"input": 3.0, "output": 40.0}}
+    sampling = {"want": 1, "max_attempts": 6, "temperature": 0.7, "max_tokens": 40}
+    run(recipe(tmp_path, prompts=40, teacher=priced, sampling=sampling, budget={"usd": 9.0}), tmp_path / "priced")
+    report = make_report(api.run_folder("test", tmp_path / "priced"))
+    assert total(part.reserved_usd for part in report.spend) > 0
+    assert "may have been billed: at most $" in draw_page(report)
 
 
 def test_dollars_by_what_they_were_for_add_up_to_the_cent(made: Path, report: Report) -> None:
@@ -167,9 +202,11 @@ def test_dollars_by_what_they_were_for_add_up_to_the_cent(made: Path, report: Re
             sum(call["cost_usd"] or 0 for call in calls), abs=1e-9
         )
     for column, name in (("cost_input_usd", "input"), ("cost_output_usd", "output"), ("cost_reasoning_usd", "reasoning")):
-        total = sum(call[column] or 0 for call in calls)
-        assert sum(part.parts.model_dump()[name] for part in report.spend) == pytest.approx(total, abs=1e-9)
-    assert sum(part.reserved_usd for part in report.spend) == pytest.approx(sum(call["reserved_usd"] or 0 for call in calls))
+        whole = sum(call[column] or 0 for call in calls)
+        assert sum(part.parts.model_dump()[name] for part in report.spend) == pytest.approx(whole, abs=1e-9)
+    aside = [call["reserved_usd"] for call in calls if call["possibly_billed"]]
+    known = None if None in aside else pytest.approx(sum(aside))
+    assert total(part.reserved_usd for part in report.spend) == known
 
 
 def test_composition(made: Path, report: Report) -> None:

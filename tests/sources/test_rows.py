@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gristmill.errors import SourceError
-from gristmill.messages import Message, user
+from gristmill.messages import Message, ToolCall, user
 from gristmill.recipe.model import SourceSpec
 from gristmill.sources.rows import MAPPING_ROWS, RowSource
 
@@ -102,6 +102,53 @@ def test_a_whole_conversation_can_be_the_prompt(file: Path) -> None:
 def test_a_prompt_that_is_none_is_rejected_with_its_place(file: Path, chat: Any, reason: str) -> None:
     (found,) = rows_of(file, [{"chat": chat}], messages="chat")
     assert (found.place, found.prompt, found.reject) == ("q.jsonl:1", None, reason)
+    assert "`chat` holds" in found.detail
+
+
+def test_chats_are_read_as_providers_and_data_sets_write_them(file: Path) -> None:
+    """Keys that say nothing are null, an assistant that calls has no content, and a call stands under `function`."""
+    call = {"id": "1", "type": "function", "function": {"name": "calc", "arguments": '{"x": 1.50}'}, "index": None}
+    chat = [
+        {"role": "system", "content": "s", "name": None, "tool_calls": None},
+        {"role": "user", "content": "2*3?", "name": None, "tool_calls": None, "tool_call_id": None},
+        {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]},
+        {"role": "tool", "content": None, "tool_call_id": "1"},
+        {"role": "assistant", "tool_calls": [{"id": "2", "name": "calc", "arguments": {"x": 2}}]},
+        {"role": "tool", "content": "4", "tool_call_id": "2"},
+    ]
+    found = prompt_of(file, {"chat": chat}, messages="chat").messages
+    assert [message.content for message in found] == ["s", "2*3?", "", "", "", "4"]
+    assert found[2].tool_calls == (ToolCall(id="1", name="calc", arguments='{"x": 1.50}'),)
+    assert found[4].tool_calls == (ToolCall(id="2", name="calc", arguments='{"x":2}'),)
+    plain = [{"role": "system", "content": "s"}, {"role": "user", "content": "2*3?"}]
+    assert prompt_of(file, {"chat": chat[:2]}, messages="chat").id == prompt_of(file, {"chat": plain}, messages="chat").id
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"role": "user", "content": "x", "name": "Ann"}, "message 2: there is no key `name`, the keys are role, content, "),
+        (
+            {"role": "human", "content": "x"},
+            "message 2: `role`: input should be 'system', 'user', 'assistant' or 'tool', got 'human'",
+        ),
+        ({"role": "user", "content": None}, "message 2: `content` is missing"),
+        (
+            {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f"}}]},
+            "message 2: `tool_calls.0.arguments` is missing",
+        ),
+        ({"role": "assistant", "tool_calls": 7}, "message 2: `tool_calls.0`: input should be a valid dictionary"),
+        (
+            {"role": "assistant", "content": "x"},
+            "the last message is the assistant's, and a prompt ends with a user's or a tool's",
+        ),
+        ("x", "message 2: input should be a valid dictionary"),
+    ],
+)
+def test_what_is_wrong_with_a_chat_is_named(file: Path, message: Any, said: str) -> None:
+    (found,) = rows_of(file, [{"chat": [{"role": "user", "content": "x"}, message]}], messages="chat")
+    assert found.reject == "bad_messages"
+    assert said in found.detail
     assert "`chat` holds" in found.detail
 
 

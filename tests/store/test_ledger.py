@@ -97,6 +97,7 @@ def first_version(path: Path) -> None:
         db.execute("DROP TABLE batches")
         for table, column in (
             ("attempts", "reserved_usd"), ("attempts", "reserved_tokens"), ("attempts", "batch"), ("prompts", "prefix"),
+            ("prompts", "together"),
         ):  # fmt: skip
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         db.execute("PRAGMA user_version=1")

@@ -56,9 +56,37 @@ def test_intervals_take_problems_for_what_is_drawn() -> None:
 
 
 def test_labels_of_any_shape() -> None:
-    assert labels_of([True, 0, 1.0, "yes", None], 4) == [True, False, True, None]
+    assert labels_of([True, 0, 1.0, "yes", None], 5) == [True, False, True, True, None]
+    assert labels_of([" TRUE", "False", "1", "0", "No", "", "2", 2, [1], {}], 10) == [
+        True,
+        False,
+        True,
+        False,
+        False,
+        *[None] * 5,
+    ]
+    assert labels_of("true", 2) == [True, True]
     assert labels_of(False, 2) == [False, False]
     assert labels_of([True], 3) == [True, None, None]
+
+
+def test_labels_that_are_text_count_and_others_are_named(tmp_path: Path) -> None:
+    table_file = tmp_path / "l.csv"
+    table_file.write_text(
+        "gold,output,good\n7,#### 7,true\n7,#### 8,FALSE\n7,#### 7,1\n7,#### 9,no\n7,#### 7,perhaps\n7,#### 7,\n"
+    )
+    found = audit_file(table_file, choose("math", {}), Fields("output", "gold", label="good"))
+    assert found.confusion == {"true": {"pass": 2}, "false": {"fail": 2}}
+    assert (found.outputs, found.unread, found.first_unread) == (4, 1, "perhaps")
+    done = inside(tmp_path, "audit", "l.csv", "--grader", "math", "--reference", "gold", "--output", "output", "--label", "good")
+    assert "l.csv: left out for a label that is neither true nor false: 1, the first is 'perhaps'" in done.out
+    told = inside(
+        tmp_path, "audit", "l.csv", "--grader", "math", "--reference", "gold", "--output", "output", "--label", "good", "--json"
+    )
+    assert json.loads(told.out)["audits"][0]["unread"] == 1
+    table_file.write_text("gold,output,good\n7,#### 7,perhaps\n")
+    with pytest.raises(InputError, match=r"has a label under `good`: 'perhaps' is none"):
+        audit_file(table_file, choose("math", {}), Fields("output", "gold", label="good"))
 
 
 def test_the_sets_that_ship_and_their_table_in_the_docs() -> None:

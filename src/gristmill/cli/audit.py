@@ -50,6 +50,7 @@ def audit_command(path: str | None, fields: Fields, flags: AuditFlags, *, as_jso
     lines = table(audits)
     for audit in audits:
         lines += ["", *_listed(audit)] if audit.listed else []
+        lines += ["", _unread(audit)] if audit.unread else []
     reporter.result("\n".join(lines), {"audits": [audit.model_dump(mode="json") for audit in audits]})
 
 
@@ -85,6 +86,11 @@ def _listed(audit: Audit) -> list[str]:
     ]
     more = audit.disagreements - MOST_SHOWN
     return [*lines, f"  and {more:,} more; `--json` lists them"] if more > 0 else lines
+
+
+def _unread(audit: Audit) -> str:
+    first = safe(audit.first_unread or "")[:60]
+    return f"{safe(audit.set)}: left out for a label that is neither true nor false: {audit.unread:,}, the first is {first!r}"
 
 
 def _calibrate(path: str | None, by: str, fields: Fields, flags: AuditFlags, reporter: Reporter) -> None:

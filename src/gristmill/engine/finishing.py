@@ -90,7 +90,7 @@ class _Pass:
             return
         self.asked.kept += 1
         accepted = [item for item in used if self.plan.keeps(item.outcome)]
-        split = self.settler.split(row.prompt_id)
+        split = self.settler.split(row.together)
         over = self.settler.selector.over
         choices = self.settler.selector.choose([self.settler.candidate(i.sample, self._load) for i in accepted], split)
         self._count(row, used, choices, db)

@@ -83,9 +83,9 @@ class Settler:
         self._waiting: dict[int, tuple[str, list[Candidate]]] = {}
         self._most = rows_expected(recipe.sampling, recipe.select.per_prompt)
 
-    def settle(self, position: int, prompt_id: bytes, accepted: Sequence[Candidate]) -> None:
+    def settle(self, position: int, together: bytes, accepted: Sequence[Candidate]) -> None:
         """Note that a prompt has what it wants, or gave up."""
-        self._waiting[position] = (self.split(prompt_id), list(accepted))
+        self._waiting[position] = (self.split(together), list(accepted))
         while self.next in self._waiting:
             split, candidates = self._waiting.pop(self.next)
             if self.selector.over:
@@ -103,10 +103,10 @@ class Settler:
         group = sample.meta.get("document") if dedup.within == "document" else ""
         return Candidate(stored.row, stored.payload, shape_of(question_of(sample) or ""), str(group))
 
-    def split(self, prompt_id: bytes) -> str:
-        """Return the split of a prompt."""
+    def split(self, together: bytes) -> str:
+        """Return the split of prompts that belong together."""
         recipe = self._recipe
-        return split_of(prompt_id.hex(), recipe.seed, validation=recipe.split.validation, test=recipe.split.test)
+        return split_of(together.hex(), recipe.seed, validation=recipe.split.validation, test=recipe.split.test)
 
     def enough(self, running: int) -> bool:
         """Whether the prompts that are running will probably reach the target."""
@@ -182,7 +182,7 @@ class Generation:
         accepted = [self.settler.candidate(item.sample, self._load) for item in used if self.plan.keeps(item.outcome)]
         self.standing += len(used)
         self.accepted += len(accepted)
-        self.settler.settle(prompt.position, prompt.prompt_id, accepted)
+        self.settler.settle(prompt.position, prompt.together, accepted)
         return True
 
     async def _room(self, position: int) -> bool:
@@ -214,7 +214,7 @@ class Generation:
                         halt = Halt(exhausted=True)
             if halt is None or halt.exhausted:
                 accepted = [f.candidate for f in done if self.plan.keeps(f.outcome)]
-                self.settler.settle(row.position, row.prompt_id, accepted)
+                self.settler.settle(row.position, row.together, accepted)
             else:
                 self.parked += not self.door.switch.on
         except LedgerError as error:

@@ -152,7 +152,7 @@ def make_plan(loaded: Loaded, base: Path, trust: Trust = "no") -> Plan:
         task=task,
         graders=tuple(graders.chosen),
         grading=grading,
-        exporters=tuple(_exporter(choice, loaded, ("export", number), task) for number, choice in enumerate(recipe.export)),
+        exporters=_exporters(loaded, task),
         template=template,
         templates=_located(loaded, ("prompt", "templates"), lambda: _task_templates(recipe, base, task.plugin)),
         endpoints=endpoints,
@@ -203,6 +203,21 @@ def _choose(shelf: Shelf[Any], choice: Choice, loaded: Loaded, place: Place, inh
     options = {key: value for key, value in inherited.items() if value is not None and key in plugin.options.model_fields}
     given = {**options, **choice.options}
     return Chosen(plugin, check_options(plugin.options, given, loaded, (*place, choice.name)))
+
+
+def _exporters(loaded: Loaded, task: Chosen) -> tuple[Chosen, ...]:
+    """Return the exporters; each has a folder of its name to itself."""
+    found: list[Chosen] = []
+    for number, choice in enumerate(loaded.recipe.export):
+        chosen = _exporter(choice, loaded, ("export", number), task)
+        if any(chosen.plugin.name == other.plugin.name for other in found):
+            raise loaded.error(
+                ("export", number),
+                f"the export format `{choice.name}` is written twice",
+                fix="Keep one of them: a format is one folder, with one set of options.",
+            )
+        found.append(chosen)
+    return tuple(found)
 
 
 def _exporter(choice: Choice, loaded: Loaded, place: Place, task: Chosen) -> Chosen:

@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 import math
+import re
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -36,8 +37,12 @@ _PARQUET_BATCH = 1024
 _CHUNK_CHARS = 1 << 16
 _ZSTD_BYTES = 1024
 _SPACE = " \t\r\n"
+_STORABLE = range(-(2**63), 2**64)
+"""The whole numbers that orjson writes; larger ones are kept as their text."""
 _DECODER = json.JSONDecoder()
 """Only finds where a value ends; orjson reads it, which refuses NaN and half surrogate pairs."""
+_LONG_NUMBER = re.compile(rb"-[0-9]{19}|[0-9]{20}")
+"""What orjson might have rounded: it makes a float of a whole number that has no 64 bits."""
 
 
 class BadRow(NamedTuple):
@@ -207,7 +212,18 @@ def _object(line: bytes) -> Row | BadRow:
         except UnicodeDecodeError:
             return BadRow("not_utf8", "the line is not UTF-8 text")
         return BadRow("bad_json", str(error))
+    if _LONG_NUMBER.search(line):
+        try:
+            value = json.loads(line, parse_int=_whole)
+        except RecursionError:
+            return BadRow("bad_json", "too deep")
     return as_object(value) or _no_object(value)
+
+
+def _whole(digits: str) -> int | str:
+    """Return a whole number, or its digits where JSON is not sure to hold it."""
+    number = int(digits)
+    return number if number in _STORABLE else digits
 
 
 def _no_object(value: Any) -> Row | BadRow:
@@ -325,7 +341,7 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int):
-        return value if -(2**63) <= value < 2**64 else str(value)
+        return value if value in _STORABLE else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):

@@ -38,12 +38,12 @@ def grade_constraints(prompt: Prompt, sample: Sample, _options: ConstraintsOptio
         constraint = as_object(item) or {}
         name = str(constraint.get("grader"))
         if name not in GRADERS or GRADERS.get(name).traits["asks"]:
-            return Verdict(passed=None, reason="bad_constraint", evidence={"grader": name[:100]})
+            return Verdict(passed=None, reason="bad_constraint", evidence={"constraint": name[:100]})
         plugin = GRADERS.get(name)
         try:
             options = plugin.options.model_validate(constraint.get("options") or {})
         except ValidationError:
-            return Verdict(passed=None, reason="bad_constraint", evidence={"grader": name})
+            return Verdict(passed=None, reason="bad_constraint", evidence={"constraint": name})
         function: Any = plugin.function
         verdict: Verdict = function(prompt, sample, options)
         verdicts.append((name, verdict))

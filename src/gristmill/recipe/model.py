@@ -374,7 +374,7 @@ class Selection(Frozen):
 
 
 class Split(Frozen):
-    """Shares held out, by prompt and never by row."""
+    """Shares held out, never by row: what comes from one question, persona or document is on one side."""
 
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
     test: Annotated[float, Field(ge=0, lt=1)] = 0.0

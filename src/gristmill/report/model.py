@@ -154,6 +154,7 @@ class Spend(Frozen):
     fate: str
     """The rule that decided about its sample, `kept` among them; `no_sample` where no sample stands on the call."""
     calls: int
+    """Those that were sent: neither those that a stop came before, nor the replies of another run that were taken over."""
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
@@ -164,8 +165,8 @@ class Spend(Frozen):
     """Attempts beyond the first of each call."""
     possibly_billed: int
     """Attempts that brought nothing and may have been billed."""
-    reserved_usd: float
-    """The most that those may have cost; it is in no other sum."""
+    reserved_usd: float | None
+    """The most that those may have cost; it is in no other sum. `None` where no budget set anything aside."""
 
 
 class ShownGrade(Frozen):

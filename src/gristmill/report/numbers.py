@@ -69,7 +69,7 @@ def headline(ask: Ask, rows_exported: int, rows_target: int | None, spend: Seque
         "count(DISTINCT prompt_id) FILTER (accepted), count(*) FILTER (accepted AND sample_index = 0), "
         "count(accepted) FILTER (sample_index = 0) FROM graded"
     )
-    cost, tokens_out = _total(part.cost_usd for part in spend), _total(part.output_tokens for part in spend)
+    cost, tokens_out = total(part.cost_usd for part in spend), total(part.output_tokens for part in spend)
     return Headline(
         rows_exported=rows_exported,
         rows_target=rows_target,
@@ -79,7 +79,7 @@ def headline(ask: Ask, rows_exported: int, rows_target: int | None, spend: Seque
         prompts_solved=solved,
         samples=samples,
         calls=sum(part.calls for part in spend),
-        input_tokens=_total(part.input_tokens for part in spend),
+        input_tokens=total(part.input_tokens for part in spend),
         output_tokens=tokens_out,
         output_tokens_per_row=tokens_out / rows_exported if tokens_out is not None and rows_exported else None,
         cost_usd=cost,
@@ -88,14 +88,14 @@ def headline(ask: Ask, rows_exported: int, rows_target: int | None, spend: Seque
     )
 
 
-def _total(parts: Iterable[Any]) -> Any:
+def total(parts: Iterable[Any]) -> Any:
     """Return a sum, or None where a part is not known."""
-    total: Any = 0
+    so_far: Any = 0
     for part in parts:
         if part is None:
             return None
-        total += part
-    return total
+        so_far += part
+    return so_far
 
 
 def funnel(ask: Ask) -> tuple[FunnelStage, ...]:
@@ -237,18 +237,20 @@ _SPEND_COLUMNS = (
     "estimated", "input", "cached", "output", "reasoning", "whole",
 )  # fmt: skip
 _SPEND = """
-SELECT c.role, coalesce(s.rule, 'no_sample') AS fate, count(*) AS calls,
+SELECT c.role, coalesce(s.rule, 'no_sample') AS fate, count(*) FILTER (c.attempts > 0) AS calls,
   CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.input_tokens IS NULL) = 0
     THEN coalesce(sum(c.input_tokens), 0)::BIGINT END,
   CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.output_tokens IS NULL) = 0
     THEN coalesce(sum(c.output_tokens), 0)::BIGINT END,
   CASE WHEN count(*) FILTER (c.finish IS NOT NULL AND c.cost_usd IS NULL) = 0 THEN coalesce(sum(c.cost_usd), 0.0) END,
-  sum(greatest(c.attempts - 1, 0))::BIGINT, coalesce(sum(c.possibly_billed), 0)::BIGINT, coalesce(sum(c.reserved_usd), 0.0),
+  sum(greatest(c.attempts - 1, 0))::BIGINT, coalesce(sum(c.possibly_billed), 0)::BIGINT,
+  CASE WHEN count(*) FILTER (c.possibly_billed > 0 AND c.reserved_usd IS NULL) = 0 THEN coalesce(sum(c.reserved_usd), 0.0) END,
   count(*) FILTER (c.estimated), coalesce(sum(c.cost_input_usd), 0.0), coalesce(sum(c.cost_cached_usd), 0.0),
   coalesce(sum(c.cost_output_usd), 0.0), coalesce(sum(c.cost_reasoning_usd), 0.0),
   coalesce(sum(c.cost_usd) FILTER (c.cost_input_usd IS NULL), 0.0)
 FROM calls c LEFT JOIN edges e ON e.parent = c.request_id AND e.role IN ('request', 'judge')
 LEFT JOIN samples s ON s.sample_id = e.child
+WHERE c.attempts > 0 OR c.finish IS NOT NULL
 GROUP BY c.role, fate ORDER BY c.role <> 'teacher', c.role, fate <> 'kept', calls DESC, fate
 """
 

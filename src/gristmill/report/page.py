@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from gristmill.report import figures
 from gristmill.report.figures import Segment, Step, percent
+from gristmill.report.numbers import total
 from gristmill.visible import dollars, safe
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ def draw_page(report: Report) -> str:
     environment.filters.update(number=_number, percent=percent, usd=dollars, fate=_fate)
     template = environment.from_string((assets / "page.html.jinja").read_text(encoding="utf-8"))
     style = (assets / "page.css").read_text(encoding="utf-8")
-    return template.render(report=report, style=style, figures=_figures(report), spend_unit=spend_unit(report.spend))
+    return template.render(
+        report=report,
+        style=style,
+        figures=_figures(report),
+        spend_unit=spend_unit(report.spend),
+        lost_usd=total(part.reserved_usd for part in report.spend),
+    )
 
 
 def _figures(report: Report) -> dict[str, Markup]:
@@ -112,7 +119,7 @@ def _steps(spend: Sequence[Spend]) -> list[Step]:
         for part in spend
         if part.role != "teacher" or part.fate != "kept"
     ]
-    lost = Step("may have been billed for nothing", sum(part.reserved_usd for part in spend), apart=True)
+    lost = Step("may have been billed for nothing", sum(part.reserved_usd or 0.0 for part in spend), apart=True)
     return [step for step in (*steps, lost) if step.usd]
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from gristmill.errors import SourceError
 from gristmill.files.reading import BadRow, data_files, read_rows
 from gristmill.ids import content_id
-from gristmill.messages import Message, user
+from gristmill.messages import Message, read_message, user
 from gristmill.plain import as_list, as_object
 from gristmill.ports import SourceRow
 from gristmill.records import Prompt
@@ -124,8 +124,8 @@ class RowSource:
         if texts and all(isinstance(text, str) for text in texts):
             value = "\n".join(texts)  # a list of texts is one, line by line
         messages = _messages(value)
-        if isinstance(messages, str):
-            return SourceRow(place, None, messages, f"`{field}` holds {row[field]!r:.80}")
+        if isinstance(messages, BadRow):
+            return SourceRow(place, None, messages.reason, f"{messages.detail}`{field}` holds {row[field]!r:.80}")
         reference = row[spec.reference] if spec.reference else None
         prompt = Prompt(
             id=content_id("prompt", [message.canonical() for message in messages]),
@@ -145,17 +145,36 @@ def reference_text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _messages(value: Any) -> tuple[Message, ...] | str:
-    """Return a field's value as messages, or the reason why it is none."""
+def _messages(value: Any) -> tuple[Message, ...] | BadRow:
+    """Return a field's value as messages, or the reason why it is none; its detail goes before what the field holds."""
     if isinstance(value, str):
-        return (user(value),) if value.strip() else "empty_prompt"
+        return (user(value),) if value.strip() else BadRow("empty_prompt", "")
     items = as_list(value)
     if items is None:
-        return "not_text"
-    try:
-        messages = tuple(Message.model_validate(item) for item in items)
-    except ValidationError:
-        return "bad_messages"
-    if not messages or messages[-1].role not in ("user", "tool"):
-        return "bad_messages"
-    return messages
+        return BadRow("not_text", "")
+    messages: list[Message] = []
+    for number, item in enumerate(items, 1):
+        try:
+            messages.append(read_message(item))
+        except ValidationError as error:
+            return BadRow("bad_messages", f"message {number}: {_problem(error)}; ")
+    if not messages:
+        return BadRow("bad_messages", "there is no message; ")
+    if messages[-1].role not in ("user", "tool"):
+        return BadRow(
+            "bad_messages", f"the last message is the {messages[-1].role}'s, and a prompt ends with a user's or a tool's; "
+        )
+    return tuple(messages)
+
+
+def _problem(error: ValidationError) -> str:
+    """Return what is wrong with a message, and where in it."""
+    detail = error.errors(include_url=False)[0]
+    key = ".".join(map(str, detail["loc"]))
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"there is no key `{key}`, the keys are {', '.join(Message.model_fields)}"
+        case "missing":
+            return f"`{key}` is missing"
+        case _:
+            return f"{f'`{key}`: ' if key else ''}{detail['msg'][0].lower()}{detail['msg'][1:]}, got {detail['input']!r:.60}"

@@ -56,7 +56,8 @@ class PromptRow(NamedTuple):
 
     position: int
     row: int
-    prompt_id: bytes
+    together: bytes
+    """Equal for prompts that belong on one side of the split."""
     reference: int
     samples: tuple[SampleRow, ...]
     recorded: bool
@@ -98,8 +99,8 @@ def prompt_rows(ledger: Reader, context: int, *, batch: int = 512, fresh: bool =
     start = 0
     while True:
         prompts = ledger.query(
-            "SELECT l.position, l.prompt, p.prompt_id, p.reference FROM plan l JOIN prompts p ON p.id = l.prompt "
-            "WHERE l.position >= ? ORDER BY l.position LIMIT ?",
+            "SELECT l.position, l.prompt, coalesce(p.together, p.prompt_id), p.reference FROM plan l "
+            "JOIN prompts p ON p.id = l.prompt WHERE l.position >= ? ORDER BY l.position LIMIT ?",
             (start, batch),
         ).fetchall()
         if not prompts:
@@ -116,9 +117,9 @@ def prompt_rows(ledger: Reader, context: int, *, batch: int = 512, fresh: bool =
             )
         recorded = {position for (position,) in ledger.query(_RECORDED, (start, end)).fetchall()}
         bodies = dict(ledger.query(_BODIES, (start, end)).fetchall()) if fresh else {}
-        for position, row, prompt_id, reference in prompts:
+        for position, row, together, reference in prompts:
             known, body = tuple(samples.get(position, ())), bodies.get(position)
-            yield PromptRow(position, row, prompt_id, reference, known, position in recorded, body)
+            yield PromptRow(position, row, together, reference, known, position in recorded, body)
         start = end
 
 

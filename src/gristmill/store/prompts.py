@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gristmill.errors import SourceError
 from gristmill.ids import canonical_json, content_digest, plan_key
 from gristmill.records import Prompt
+from gristmill.selection.splits import together_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -125,8 +126,8 @@ def _take(ledger: Ledger, db: sqlite3.Connection, row: SourceRow, source: int, g
     if known is None:
         body = ledger.blob(canonical_json(prompt.model_dump(mode="json", exclude_defaults=True)), db)
         db.execute(
-            "INSERT INTO prompts(prompt_id, body, reference, source, generation, rows, prefix) VALUES(?,?,?,?,?,1,?)",
-            (key, body, reference, source, generation, _prefix(prompt)),
+            "INSERT INTO prompts(prompt_id, body, reference, source, generation, rows, prefix, together) VALUES(?,?,?,?,?,1,?,?)",
+            (key, body, reference, source, generation, _prefix(prompt), together_of(prompt)),
         )
     elif known[2] == generation:
         differs = int(known[1] != reference)
@@ -134,8 +135,8 @@ def _take(ledger: Ledger, db: sqlite3.Connection, row: SourceRow, source: int, g
     else:
         body = ledger.blob(canonical_json(prompt.model_dump(mode="json", exclude_defaults=True)), db)
         db.execute(
-            "UPDATE prompts SET body=?, reference=?, source=?, generation=?, rows=1, conflict=0 WHERE id=?",
-            (body, reference, source, generation, known[0]),
+            "UPDATE prompts SET body=?, reference=?, source=?, generation=?, rows=1, conflict=0, together=? WHERE id=?",
+            (body, reference, source, generation, together_of(prompt), known[0]),
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from sqlite3 import Connection
 
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -19,7 +19,7 @@ CREATE TABLE dims(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, hash BLOB NOT NULL
 CREATE TABLE prompts(
   id INTEGER PRIMARY KEY, prompt_id BLOB NOT NULL UNIQUE, body INTEGER NOT NULL, reference INTEGER NOT NULL,
   source INTEGER NOT NULL, generation INTEGER NOT NULL, rows INTEGER NOT NULL, conflict INTEGER NOT NULL DEFAULT 0,
-  prefix BLOB);
+  prefix BLOB, together BLOB);
 CREATE TABLE plan(position INTEGER PRIMARY KEY, prompt INTEGER NOT NULL);
 CREATE TABLE rejects(
   id INTEGER PRIMARY KEY, source INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
@@ -78,5 +78,10 @@ def _reservations(db: Connection) -> None:
     )
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _reservations}
+def _together(db: Connection) -> None:
+    """Version 3: which prompts are on one side of a split; those that were planned before stay on theirs, each by itself."""
+    db.execute("ALTER TABLE prompts ADD COLUMN together BLOB")
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _reservations, 2: _together}
 """From version n to n + 1; run on a copy, which takes the ledger's place when all of them went well."""

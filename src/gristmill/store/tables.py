@@ -43,8 +43,9 @@ _SAME_USD = 1e-9
 
 def _prompts(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - one signature for all
     names = {row: content["name"] for row, content in ledger.dims("source").items()}
-    for position, prompt_id, body, source, rows in ledger.query(
-        "SELECT l.position, p.prompt_id, p.body, p.source, p.rows FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY 1"
+    for position, prompt_id, body, source, rows, together in ledger.query(
+        "SELECT l.position, p.prompt_id, p.body, p.source, p.rows, coalesce(p.together, p.prompt_id) "
+        "FROM plan l JOIN prompts p ON p.id = l.prompt ORDER BY 1"
     ):
         prompt = ledger.json(body)
         yield {
@@ -57,6 +58,7 @@ def _prompts(ledger: Reader, context: int) -> Iterator[Row]:  # noqa: ARG001 - o
             "domain": prompt.get("domain"),
             "characters": sum(len(message["content"]) for message in prompt["messages"]),
             "rows": rows,
+            "together": together.hex(),
             "meta": orjson.dumps(prompt.get("meta", {})).decode(),
         }
 
@@ -116,7 +118,8 @@ def _calls(ledger: Reader, context: int) -> Iterator[Row]:
         "r.input_tokens, r.output_tokens, r.cached_tokens, r.reasoning_tokens, r.estimated, r.cost_usd, r.provider_request_id, "
         "(SELECT count(*) FROM attempts a WHERE a.request = q.id), "
         "(SELECT count(*) FROM attempts a WHERE a.request = q.id AND a.possibly_billed), r.at, r.ms, "
-        "(SELECT sum(a.reserved_usd) FROM attempts a WHERE a.request = q.id AND a.possibly_billed), r.meta "
+        "(SELECT CASE WHEN count(*) = count(a.reserved_usd) THEN sum(a.reserved_usd) END FROM attempts a "
+        "WHERE a.request = q.id AND a.possibly_billed), r.meta "
         "FROM plan l JOIN requests q ON q.prompt = l.prompt JOIN prompts p ON p.id = q.prompt "
         "LEFT JOIN replies r ON r.request = q.id WHERE q.context = ? ORDER BY l.position, q.sample_index, q.step, q.occurrence",
         (context,),
@@ -216,7 +219,7 @@ TABLES: Mapping[str, Table] = {
     "prompts": Table(
         {
             "position": _INT, "prompt_id": _TEXT, "source": _TEXT, "source_id": _TEXT, "origin": _TEXT, "license": _TEXT,
-            "domain": _TEXT, "characters": _INT, "rows": _INT, "meta": _TEXT,
+            "domain": _TEXT, "characters": _INT, "rows": _INT, "together": _TEXT, "meta": _TEXT,
         },
         _prompts,
     ),

@@ -24,11 +24,14 @@ from gristmill.studies.grading import Fields, choose, graded_rows, outputs_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gristmill.records import Row
     from gristmill.sandbox.walls import Tier
     from gristmill.studies.grading import Chosen, GradedRow
 
 MOST_LISTED = 200
 """Disagreements that are kept; the count is of all."""
+_LABELS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+"""Labels as text, in any case."""
 SHOWN_CHARACTERS = 120
 SHIPPED = "audit"
 """The folder of the labelled sets that ship, one for each grader."""
@@ -74,6 +77,9 @@ class Audit(Frozen):
     ms_max: float
     disagreements: int
     listed: tuple[Disagreement, ...]
+    unread: int = 0
+    """Outputs whose label is neither true nor false, nor missing; they are left out."""
+    first_unread: str | None = None
 
 
 class _Tally(NamedTuple):
@@ -86,6 +92,7 @@ class _Tally(NamedTuple):
     words: dict[str, Counter[str]]
     ms: list[float]
     listed: list[Disagreement]
+    unread: list[str]
 
 
 def audit_file(path: Path, chosen: Chosen, fields: Fields) -> Audit:
@@ -100,15 +107,16 @@ def audit_file(path: Path, chosen: Chosen, fields: Fields) -> Audit:
 
 
 async def _audit_file(path: Path, chosen: Chosen, fields: Fields) -> Audit:
-    tally = _Tally([], [], [], {"true": Counter(), "false": Counter()}, [], [])
+    tally = _Tally([], [], [], {"true": Counter(), "false": Counter()}, [], [], [])
     different = 0
     async for graded in graded_rows(path, chosen, fields, timed=True):
         if not isinstance(graded.row, BadRow):
-            different += _count(graded, fields.output, labels_of(graded.row.get(fields.label or ""), len(graded.verdicts)), tally)
+            different += _count(graded.row, graded, fields, tally)
     outputs = len(tally.ms)
     if not outputs:
+        seen = f": {tally.unread[0]!r:.60} is none" if tally.unread else ""
         raise InputError(
-            f"no output of {path} has a label under `{fields.label}`",
+            f"no output of {path} has a label under `{fields.label}`{seen}",
             fix="Labels are true or false, or a list of them, one for each output; name the fields with --output and --label.",
         )
     times = sorted(tally.ms)
@@ -127,21 +135,35 @@ async def _audit_file(path: Path, chosen: Chosen, fields: Fields) -> Audit:
         ms_max=round(times[-1], 3),
         disagreements=different,
         listed=tuple(tally.listed),
+        unread=len(tally.unread),
+        first_unread=tally.unread[0][:SHOWN_CHARACTERS] if tally.unread else None,
     )
 
 
 def labels_of(value: Any, outputs: int) -> list[bool | None]:
     """Return a label for each output; None where there is none or it is neither true nor false."""
+    return [_label(given) for given in _given(value, outputs)]
+
+
+def _given(value: Any, outputs: int) -> list[Any]:
     several = as_list(value)
-    given = [value] * outputs if several is None else several
-    plain = [label if isinstance(label, bool) else bool(label) if label in (0, 1) else None for label in given]
-    return [*plain, *[None] * outputs][:outputs]
+    return ([value] * outputs if several is None else [*several, *[None] * outputs])[:outputs]
 
 
-def _count(graded: GradedRow, field: str, labels: Sequence[bool | None], tally: _Tally) -> int:
+def _label(given: Any) -> bool | None:
+    """Return a label; in CSV each is a text."""
+    if isinstance(given, str):
+        return _LABELS.get(given.strip().casefold())
+    return bool(given) if given in (0, 1) else None
+
+
+def _count(row: Row, graded: GradedRow, fields: Fields, tally: _Tally) -> int:
     """Count one problem; return how many of its verdicts differ from their labels."""
     right = passed = true = different = 0
-    texts = outputs_of(graded.row, field) if not isinstance(graded.row, BadRow) else []
+    texts = outputs_of(row, fields.output)
+    given = _given(row.get(fields.label or ""), len(graded.verdicts))
+    labels = [_label(one) for one in given]
+    tally.unread.extend(str(one) for one, label in zip(given, labels, strict=True) if label is None and one not in (None, ""))
     for index, (verdict, label) in enumerate(zip(graded.verdicts, labels, strict=True)):
         if label is None:
             continue

@@ -23,8 +23,8 @@ from gristmill.errors import InputError
 from gristmill.files.reading import BadRow, all_rows
 from gristmill.files.writing import replacing
 from gristmill.grading.registry import GRADERS
-from gristmill.messages import Frozen, Message, system, user
-from gristmill.plain import as_list, as_object, as_text
+from gristmill.messages import Frozen, read_message, system, user
+from gristmill.plain import as_items, as_list, as_object, as_text
 from gristmill.records import Prompt, Sample
 from gristmill.sandbox.opening import Sandbox
 
@@ -124,10 +124,14 @@ def choose(name: str, options: dict[str, Any]) -> Chosen:
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         field = ".".join(map(str, detail["loc"]))
+        known = ", ".join(f"`{info.alias or key}`" for key, info in plugin.options.model_fields.items()) or "none"
         if detail["type"] == "extra_forbidden":
-            known = ", ".join(f"`{info.alias or key}`" for key, info in plugin.options.model_fields.items()) or "none"
             raise InputError(f"`{name}` has no option `{field}`", fix=f"Its options are: {known}.") from None
-        raise InputError(f"`{field}` of `{name}`: {detail['msg'].removeprefix('Value error, ')}") from None
+        where = f"`{field}` of `{name}`" if field else f"`--grader {name}`"
+        raise InputError(
+            f"{where}: {detail['msg'].removeprefix('Value error, ')}",
+            fix=f"Write `--option NAME=VALUE`; the options of `{name}` are: {known}.",
+        ) from None
 
 
 def grade_file(
@@ -197,7 +201,7 @@ class Sum:
         self.bad += isinstance(graded.row, BadRow)
         self.words.update(verdict.word for verdict in graded.verdicts)
         self.reasons.update(verdict.reason for verdict in graded.verdicts)
-        return orjson.dumps(_line(graded), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(_line(graded, self._grader), option=orjson.OPT_APPEND_NEWLINE)
 
     def result(self, target: Path) -> Graded:
         """Return what came out."""
@@ -216,7 +220,8 @@ class Sum:
         )
 
 
-def _line(graded: GradedRow) -> dict[str, Any]:
+def _line(graded: GradedRow, grader: str) -> dict[str, Any]:
+    """Return a row with its grades: the new ones by output, then those of other graders that it had."""
     if isinstance(graded.row, BadRow):
         return {"rejected": graded.row.reason, "detail": graded.row.detail, "row": graded.number, "grades": []}
     grades = [
@@ -229,10 +234,24 @@ def _line(graded: GradedRow) -> dict[str, Any]:
             "extracted": None,
             **verdict.evidence,
             "ms": round(ms, 3),
+            "grader": grader,
+            "output": output,
         }
-        for verdict, ms in zip(graded.verdicts, graded.ms, strict=True)
+        for output, (verdict, ms) in enumerate(zip(graded.verdicts, graded.ms, strict=True))
     ]
-    return {**graded.row, "grades": grades}
+    return {**graded.row, "grades": [*grades, *_of_others(graded.row.get("grades"), grader)]}
+
+
+def _of_others(grades: Any, grader: str) -> list[Any]:
+    """Return the grades that a row came with, but for those of the same grader in whichever version."""
+    earlier = [] if grades is None else as_items(grades)
+    return [grade for grade in earlier if _who((as_object(grade) or {}).get("grader")) != _who(grader)]
+
+
+def _who(grader: Any) -> tuple[str, str]:
+    """Return a grader's name and, for a judge, who is behind it; not its version."""
+    name, _, by = str(grader).partition(" by ")
+    return name.partition("@")[0], by
 
 
 def _check_fields(path: Path, fields: Fields, sum_up: Sum) -> None:
@@ -297,7 +316,7 @@ def _sample(output: Any, index: int, prompt: Prompt, *, whole: bool) -> Sample:
         text = None if output is None else text_of(output)
         return Sample(id="", prompt_id="", index=index, messages=prompt.messages, answer=text, status="complete")
     try:
-        messages = tuple(Message.model_validate(message) for message in as_list(given.get("messages")) or ())
+        messages = tuple(read_message(message) for message in as_list(given.get("messages")) or ())
     except ValidationError:
         messages = ()
     answer = given.get("answer", next((message.content for message in reversed(messages) if message.role == "assistant"), None))

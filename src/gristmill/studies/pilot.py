@@ -109,14 +109,14 @@ def read_pilot(folder: RunFolder) -> Pilot | None:
 
 
 _PROMPTS = f"""
-SELECT p.prompt_id, count(*) FILTER ({passed_sql("s.rule")}), count(*) FILTER ({graded_sql("s.rule")}),
+SELECT p.together, count(*) FILTER ({passed_sql("s.rule")}), count(*) FILTER ({graded_sql("s.rule")}),
   count(*) FILTER (s.kept OR s.rule = 'over_target'),
   c.usd, c.tokens, c.s
 FROM prompts p JOIN samples s USING (prompt_id) JOIN (SELECT prompt_id,
   CASE WHEN count(*) FILTER (finish IS NOT NULL AND cost_usd IS NULL) = 0 THEN coalesce(sum(cost_usd), 0.0) END AS usd,
   CASE WHEN count(*) FILTER (finish IS NOT NULL AND output_tokens IS NULL) = 0 THEN coalesce(sum(output_tokens), 0) END AS tokens,
   coalesce(sum(ms), 0.0) / 1000 AS s FROM calls GROUP BY prompt_id) c USING (prompt_id)
-GROUP BY p.prompt_id, p.position, c.usd, c.tokens, c.s ORDER BY p.position
+GROUP BY p.prompt_id, p.together, p.position, c.usd, c.tokens, c.s ORDER BY p.position
 """  # noqa: S608 - our own words
 
 
@@ -153,8 +153,8 @@ def _estimate(plan: Plan, ask: Ask) -> Pilot:
 def _drawn(plan: Plan, rows: Sequence[tuple[Any, ...]]) -> Drawn:
     recipe = plan.recipe
     trained = [
-        kept if split_of(prompt_id, recipe.seed, validation=recipe.split.validation, test=recipe.split.test) == "train" else 0
-        for prompt_id, _, _, kept, *_ in rows
+        kept if split_of(together, recipe.seed, validation=recipe.split.validation, test=recipe.split.test) == "train" else 0
+        for together, _, _, kept, *_ in rows
     ]
     cap = recipe.select.per_prompt
     usd, tokens = [row[4] for row in rows], [row[5] for row in rows]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from gristmill.messages import Frozen, Message, user
+from gristmill.messages import Frozen, Message, read_message, user
 from gristmill.plain import as_list, as_text
 from gristmill.recipe.templates import fence_for
 from gristmill.tasks.asking import ask, labelled
@@ -112,6 +112,6 @@ def _answered(value: JsonValue) -> tuple[Message, ...]:
     if text is not None:
         return (Message(role="assistant", content=text),) if text.strip() else ()
     try:
-        return tuple(Message.model_validate(message) for message in as_list(value) or ())
+        return tuple(read_message(message) for message in as_list(value) or ())
     except ValidationError:
         return ()
