@@ -264,7 +264,7 @@ def test_the_status_says_what_the_summary_says(tmp_path: Path) -> None:
     script = {"cost_usd": 0.01, "permanent": 0.2}
     path = recipe(tmp_path, prompts=60, script=script, target={"rows": 10})
     output = tmp_path / "run"
-    run(path, output)
+    found = run(path, output)
     path.write_text(path.read_text().replace("rows: 10", "rows: 25"))
     for _ in range(3):
         found = run(path, output)
