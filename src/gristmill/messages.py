@@ -6,6 +6,7 @@ never a number that JSON turns into null and a metric into zero.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Literal
 
 import orjson
@@ -87,7 +88,8 @@ def _plain_call(given: Any) -> Any:
     told = {key: value for key, value in content.items() if value is not None and (key, value) != ("type", "function")}
     told |= as_object(told.pop("function", None)) or {}
     if as_object(told.get("arguments")) is not None:
-        told["arguments"] = orjson.dumps(told["arguments"]).decode()
+        with suppress(orjson.JSONEncodeError):  # too deep, or no JSON at all: then it is refused as it stands
+            told["arguments"] = orjson.dumps(told["arguments"]).decode()
     return told
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gristmill.records import Prompt
 
 
+DEEP: dict[str, Any] = json.loads('{"a":' * 300 + "1" + "}" * 300)
+
+
 def source(path: Path, rows: list[Any], **mapping: Any) -> RowSource:
     path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8")
     return RowSource(SourceSpec(path=path.name, **mapping), path)
@@ -136,6 +139,10 @@ def test_chats_are_read_as_providers_and_data_sets_write_them(file: Path) -> Non
         (
             {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f"}}]},
             "message 2: `tool_calls.0.arguments` is missing",
+        ),
+        (
+            {"role": "assistant", "tool_calls": [{"id": "1", "name": "f", "arguments": DEEP}]},
+            "message 2: `tool_calls.0.arguments`: ",
         ),
         ({"role": "assistant", "tool_calls": 7}, "message 2: `tool_calls.0`: input should be a valid dictionary"),
         (
