@@ -61,13 +61,15 @@ class ByHand:
 class Bench:
     """A dispatcher, its teacher, and calls to make."""
 
-    def __init__(self, folder: Path, in_flight: int) -> None:
+    def __init__(self, folder: Path, in_flight: int, max_calls: int | None = None) -> None:
         self.switch, clock = StopSwitch(), SystemClock()
         self.ledger, self.teacher = Ledger(folder / "l.sqlite"), ByHand()
         purse = Purse(Budget(Caps()), self.switch, clock)
         meter = Meter(Rates(), purse, clock, bills=True)
         self.gate = Gate(Bounds(in_flight), Shared(None), self.switch, clock)
-        self.dispatcher = Dispatcher(self.teacher, self.ledger, self.switch, meter=meter, gate=self.gate, attempts=3)
+        self.dispatcher = Dispatcher(
+            self.teacher, self.ledger, self.switch, meter=meter, gate=self.gate, attempts=3, max_calls=max_calls
+        )
 
     def send(self, seed: int) -> asyncio.Task[Reply]:
         """Send a request."""
@@ -84,8 +86,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def opened(folder: Path, in_flight: int) -> AsyncGenerator[Bench]:
-    bench = Bench(folder, in_flight)
+async def opened(folder: Path, in_flight: int, max_calls: int | None = None) -> AsyncGenerator[Bench]:
+    bench = Bench(folder, in_flight, max_calls)
     try:
         yield bench
     finally:
@@ -161,6 +163,20 @@ def test_who_is_cancelled_before_it_was_sent_is_never_sent(tmp_path: Path) -> No
             assert bench.ledger.scalar("SELECT count(*) FROM attempts") == 2
 
     asyncio.run(life())
+
+
+def test_no_more_calls_are_sent_than_were_allowed_however_many_are_under_way(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with opened(tmp_path, in_flight=8, max_calls=3) as bench:
+            calls = [bench.send(seed) for seed in range(8)]
+            assert await bench.came(3) == [0, 1, 2]
+            for seed in range(3):
+                bench.teacher.answer(seed)
+            await asyncio.wait(calls)
+            assert [isinstance(call.exception(), Parked) for call in calls] == [False] * 3 + [True] * 5
+            assert len(bench.teacher.came) == 3
+
+    asyncio.run(scene())
 
 
 def test_refusals_in_the_same_words_without_an_answer_stop_the_run(tmp_path: Path) -> None:

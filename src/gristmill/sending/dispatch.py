@@ -109,6 +109,8 @@ class Dispatcher:
         self._patience_s = float(getattr(teacher, "patience_s", 0.0))
         """How long a server that is being restarted is waited for."""
         self._max_calls = max_calls
+        self._begun = 0
+        """Calls that were let through, also those that wait for money or the disk."""
         self._queue: deque[Asked] = deque()
         self._senders: set[asyncio.Task[None]] = set()
         self._busy = 0
@@ -123,6 +125,11 @@ class Dispatcher:
     def in_flight(self) -> int:
         """Return how many requests are under way; those that wait for the gate or for their next try are not."""
         return self.gate.in_flight
+
+    @property
+    def _ended(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._switch.on or (self._max_calls is not None and self._begun >= self._max_calls)
 
     async def send(self, outgoing: Outgoing) -> Reply:
         """Return the reply to a request that is on record.
@@ -216,7 +223,7 @@ class Dispatcher:
             self._busy += 1
 
     async def _try(self, outgoing: Outgoing, number: int) -> Reply:
-        if self._switch.on or self.calls == self._max_calls:
+        if self._ended:
             raise Parked
         passed = await self.gate.enter(outgoing.request)
         try:
@@ -232,8 +239,9 @@ class Dispatcher:
 
     async def _admitted(self, outgoing: Outgoing, number: int) -> Reply:
         """Send a request that the gate let through, once the budget allows it."""
-        if self._switch.on or self.calls == self._max_calls:
+        if self._ended:
             raise Parked
+        self._begun += 1
         self._check_space()
         need, purse = self.meter.need(outgoing.request), self.meter.purse
         await purse.admit(need)
