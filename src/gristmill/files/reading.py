@@ -39,8 +39,6 @@ _ZSTD_BYTES = 1024
 _SPACE = " \t\r\n"
 _STORABLE = range(-(2**63), 2**64)
 """The whole numbers that orjson writes; larger ones are kept as their text."""
-_SURE_DIGITS = 20
-"""Of the longest of them; Python refuses to read thousands of digits at all."""
 _DECODER = json.JSONDecoder()
 """Only finds where a value ends; orjson reads it, which refuses NaN and half surrogate pairs."""
 _LONG_NUMBER = re.compile(rb"-[0-9]{19}|[0-9]{20}")
@@ -224,7 +222,8 @@ def _object(line: bytes) -> Row | BadRow:
 
 def _whole(digits: str) -> int | str:
     """Return a whole number, or its digits where JSON is not sure to hold it."""
-    return int(digits) if len(digits) <= _SURE_DIGITS and int(digits) in _STORABLE else digits
+    number = int(digits)
+    return number if number in _STORABLE else digits
 
 
 def _no_object(value: Any) -> Row | BadRow:
