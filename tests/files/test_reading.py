@@ -149,7 +149,6 @@ def test_whole_numbers_are_never_too_large_to_store(tmp_path: Path) -> None:
         ("123456789012345678901e3", 123456789012345678901e3),
         ('[{"b": 18446744073709551617}, 0.1]', [{"b": "18446744073709551617"}, 0.1]),
         ('["18446744073709551617", null]', ["18446744073709551617", None]),
-        (f"[{'9' * 9000}, -{'9' * 9000}]", ["9" * 9000, "-" + "9" * 9000]),
     ],
 )
 def test_a_whole_number_is_exact_however_large(tmp_path: Path, written: str, value: Any) -> None:
