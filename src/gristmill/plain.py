@@ -54,8 +54,8 @@ def as_text(value: Any) -> str | None:
 
 
 def as_count(value: Any) -> int | None:
-    """Return `value` if it is a whole number (True is none), else None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Return `value` if it is a whole number that is not negative (True is none), else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def references_in(schema: Any) -> list[str]:

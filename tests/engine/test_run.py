@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from gristmill.cli.summary import summary_text
+from gristmill.engine.summary import Summary
 from gristmill.errors import InputError, SourceError
 from gristmill.store.reader import Reader
+from gristmill.store.rundir import RunFolder
 from tests.runs import command, exported, finish, keep, query, recipe, run, tables
 
 FAULTS: dict[str, Any] = {"transient": 0.01, "permanent": 0.05, "truncated": 0.05, "malformed": 0.01}
@@ -273,3 +276,38 @@ def test_the_status_says_what_the_summary_says(tmp_path: Path) -> None:
         assert status["settled"] >= 25
         assert status["cost_usd"] == pytest.approx(found["cost_usd"])
     assert found["calls"]["made"] == 0
+
+
+def test_a_limit_below_the_plan_is_what_ended_the_run(tmp_path: Path) -> None:
+    path = recipe(tmp_path, prompts=40, target={"rows": 20})
+    found = run(path, tmp_path / "run", limit=5)
+    assert found["error"].endswith("and the first 5 prompts were tried")
+    text = summary_text(Summary({**found, "report": "r.html"}, 7, found["error"], ""), "recipe.yaml")
+    assert "export/README.md" in text
+    graded = run(path, tmp_path / "run", limit=5, until="grade")
+    text = summary_text(Summary(graded, 7, graded["error"], ""), "recipe.yaml")
+    assert ("README.md" in text, "gristmill report" in text) == (False, True), "what is not there is not named"
+
+
+def test_papers_that_the_disk_lost_are_written_again(tmp_path: Path) -> None:
+    path, folder = recipe(tmp_path, prompts=5), RunFolder(tmp_path / "run")
+    first = run(path, folder.path)
+    for paper in (folder.summary, folder.status):
+        paper.write_bytes(b"\0\0\0")
+    with pytest.raises(InputError, match=r"status.json cannot be read"):
+        folder.read_status()
+    assert run(path, folder.path)["exported"] == first["exported"]
+    assert (folder.read_status()["status"], json.loads(folder.summary.read_bytes())["exported"]) == (
+        "complete",
+        first["exported"],
+    )
+
+
+def test_calls_that_may_have_been_billed_for_nothing_are_said(tmp_path: Path) -> None:
+    """Beside a cost that does not hold them."""
+    path = recipe(tmp_path, prompts=30, script={"malformed": 0.3, "cost_usd": 0.01})
+    found = run(path, tmp_path / "run")
+    lost = found["calls"]["possibly_billed"]
+    assert lost == Reader.at(tmp_path / "run/ledger.sqlite").scalar("SELECT count(*) FROM attempts WHERE code='malformed'") > 0
+    text = summary_text(Summary(found, 0, "", ""), "recipe.yaml")
+    assert f"; {lost} calls brought nothing and may have been billed" in text

@@ -50,13 +50,14 @@ def run_command(recipe: str, flags: RunFlags, *, as_json: bool) -> None:
     if flags.until != "index":
         for place in plan.endpoints.values():
             key_for(place, person)  # what is missing is said before anything is asked
+    reuse = api.earlier(flags.reuse) if flags.reuse else None
     if flags.fresh:
         _move_aside(folder, reporter)
     if flags.until != "index":
         ask_first(plan, folder, flags.ask_above_usd, reporter, yes=flags.yes)
     opening = api.Opening(
         environment=person,
-        reuse=api.earlier(flags.reuse) if flags.reuse else None,
+        reuse=reuse,
         yes=flags.yes,
         limit=flags.limit,
         until=api.stage(flags.until) if flags.until else None,

@@ -29,7 +29,8 @@ def summary_text(summary: Summary, recipe: str) -> str:
     lines += ["", *_facts(content), *_kind(content.get("kind") or {}), ""]
     lines += [f"  {'report':<18}{content['report']}"] if "report" in content else []
     lines += [f"  {name:<18}{path}" for name, path in content["exports"].items()]
-    lines += [f"  {'card':<18}{content['run']}/export/README.md", f"  {'tables':<18}{content['tables']}"]
+    lines += [f"  {'card':<18}{content['run']}/export/README.md"] if content["exports"] else []
+    lines += [f"  {'tables':<18}{content['tables']}"]
     lines += ["", f"next: {next_command(content, recipe)}"]
     return "\n".join(lines)
 
@@ -72,11 +73,16 @@ def _facts(content: dict[str, Any]) -> list[str]:
         f"calls made {calls['made']:,}, replayed {calls['replayed']:,}"
         + (f", reused {calls['reused']:,}" if calls["reused"] else "")
         + (f", in flight at a crash {calls['in_flight_at_crash']:,}" if calls["in_flight_at_crash"] else ""),
-        f"cost {cost}" + (f" (${per_row:.5f} per accepted row)" if per_row else "") + f", {spent}",
+        f"cost {cost}" + (f" (${per_row:.5f} per accepted row)" if per_row else "") + f", {spent}{_lost(calls)}",
         *([f"first fault: {safe(content['first_fault'])}"] if content.get("first_fault") else []),
         *([f"code of models ran in {walls(content['sandbox'])}"] if content["sandbox"] else []),
         *(f"graded by {safe(grader)}" for grader in content["graders"] if " by " in grader),
     ]
+
+
+def _lost(calls: dict[str, Any]) -> str:
+    lost = calls.get("possibly_billed", 0)
+    return f"; {lost:,} calls brought nothing and may have been billed" if lost else ""
 
 
 def next_command(content: dict[str, Any], recipe: str) -> str:
@@ -86,7 +92,9 @@ def next_command(content: dict[str, Any], recipe: str) -> str:
         return f"gristmill run {where}"
     if content["accepted"] == 0:
         return f"gristmill preview {where}"
+    if not content["exports"]:
+        return f"gristmill report {shlex.quote(content['run'])}"
     if find_spec("datasets") is None:
         return f"gristmill serve {shlex.quote(content['run'])}"
-    folder = json.dumps(f"{content['run']}/export")
+    folder = json.dumps(f"{content['run']}/export", ensure_ascii=False)
     return f"python -c {shlex.quote(f'import datasets; print(datasets.load_dataset({folder}))')}"

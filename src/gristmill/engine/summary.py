@@ -11,9 +11,10 @@ from gristmill.errors import BudgetReached, NothingAccepted
 from gristmill.exporting.card import CardFacts, write_card
 from gristmill.exporting.standing import CARD, checksums
 from gristmill.files.writing import write_json, write_text
+from gristmill.plain import as_object
 from gristmill.selection.rules import graded_sql, passed_sql
 from gristmill.stats.intervals import wilson
-from gristmill.store.effects import GRADING_PREFIX
+from gristmill.store.effects import GRADING_PREFIX, possibly_billed
 from gristmill.store.outcomes import load_sample
 from gristmill.store.prompts import first_rejects
 from gristmill.store.tables import TABLES
@@ -100,6 +101,7 @@ def summarise(
             "replayed": work.replayed + work.standing,
             "reused": work.reused,
             "in_flight_at_crash": crashed,
+            "possibly_billed": possibly_billed(ledger),
         },
         "tokens": tokens,
         "cost_usd": cost,
@@ -127,17 +129,25 @@ def unchanged(plan: Plan, folder: RunFolder, work: Generation, progress: Progres
     ledger = work.door.ledger
     if work.finished or work.panel.graded or work.door.switch.on or ledger.fact("finished") != _finish_mark(plan, ledger):
         return None
-    content: dict[str, Any] = orjson.loads(folder.summary.read_bytes()) if folder.summary.exists() else {}
+    content = _last_summary(folder)
     if content.get("status") not in ("complete", "exhausted"):
         return None
     if not _stands(folder, content):
         say("the export or the tables are not there as they were written: they are written again")
         return None
     content |= _places(plan, folder, content["export_rows"])  # the folder may be a copy of the one that they were written to
-    content["calls"] = {"made": 0, "replayed": work.standing, "reused": 0, "in_flight_at_crash": 0}
+    content["calls"] |= {"made": 0, "replayed": work.standing, "reused": 0, "in_flight_at_crash": 0}
     _last_status(folder, content, progress.snapshot("done"))
     code = EXIT_CODES[content["status"]] if content["accepted"] else NothingAccepted.exit_code
     return Summary(content, code, content["error"] or "", "", unchanged=True)
+
+
+def _last_summary(folder: RunFolder) -> dict[str, Any]:
+    """Return the summary of the last finish; nothing where there is none, or the disk lost it."""
+    try:
+        return as_object(orjson.loads(folder.summary.read_bytes())) or {}
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return {}
 
 
 def _places(plan: Plan, folder: RunFolder, rows: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +198,7 @@ def _ended(plan: Plan, work: Generation, finished: Finish) -> tuple[str, int, st
         return "exhausted", EXIT_CODES["exhausted"], error, "Add seeds or attributes, or lower `select.dedup.least_distinct`."
     target = plan.recipe.target
     if target is not None and finished.train_rows < target.rows:
-        cut = work.limit is not None and work.limit < finished.stages[1].kept
+        cut = work.limit is not None and work.limit < finished.stages[1].entered
         tried = f"the first {work.limit:,} prompts were" if cut else "every prompt was"
         error = f"the target of {target.rows:,} rows is not reached: {finished.train_rows:,} rows, and {tried} tried"
         fix = "Run again with a higher --limit, or without one." if cut else "Add prompts, or raise `sampling.max_attempts`."
@@ -200,7 +210,8 @@ def _nothing(work: Generation, finished: Finish) -> tuple[str, str]:
     """Say why nothing was accepted: the top three reasons and three raw samples."""
     ledger = work.door.ledger
     reasons: dict[str, int] = {}
-    for stage in finished.stages:
+    later = [stage for stage in finished.stages if stage.stage not in ("source", "ask")]
+    for stage in later if any(stage.dropped for stage in later) else finished.stages:
         for reason, count in stage.dropped.items():
             reasons[reason] = reasons.get(reason, 0) + count
     top = sorted(reasons.items(), key=lambda item: -item[1])[:3]

@@ -113,7 +113,7 @@ def field_names(model: type[BaseModel], path: Path) -> list[str]:
         field = current.model_fields.get(str(part))
         if field is not None:
             current = _model_in(field.annotation)
-    return [] if current is None else list(current.model_fields)
+    return [] if current is None else [info.alias or name for name, info in current.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

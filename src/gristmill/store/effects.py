@@ -222,6 +222,11 @@ def spent_so_far(ledger: Reader) -> SpentSoFar:
     return SpentSoFar(usd, tokens, lost_usd, lost_tokens, known=not unknown)
 
 
+def possibly_billed(ledger: Reader) -> int:
+    """Return how many attempts brought nothing and may have been billed; those of a batch that is out are still to come."""
+    return int(ledger.scalar("SELECT count(*) FROM attempts WHERE possibly_billed AND (batch IS NULL OR ended IS NOT NULL)"))
+
+
 def in_flight_at_crash(ledger: Reader) -> int:
     """Return how many attempts of an earlier life have no recorded end."""
     return int(ledger.scalar("SELECT count(*) FROM attempts WHERE ended IS NULL AND batch IS NULL"))

@@ -106,7 +106,10 @@ class RunFolder:
         """
         if not self.status.exists():
             raise InputError(f"there is no run in {self.path}", fix="Start one with `gristmill run RECIPE`.")
-        return orjson.loads(self.status.read_bytes())
+        try:
+            return orjson.loads(self.status.read_bytes())
+        except orjson.JSONDecodeError:
+            raise InputError(f"{self.status} cannot be read", fix="`gristmill run` of its recipe writes it anew.") from None
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace the status."""
