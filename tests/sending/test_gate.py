@@ -186,6 +186,20 @@ def test_what_the_server_says_is_left_holds_until_it_says_otherwise() -> None:
     run(work())
 
 
+def test_a_long_wait_for_the_servers_limits_is_told_once() -> None:
+    async def work() -> None:
+        told: list[str] = []
+        door = Gate(Bounds(8), Shared(None), StopSwitch(), SetClock(), told.append)
+        door.answered(await door.enter(REQUEST), reply(pace=Pace(requests=Allowance(0, 360.0))))
+        waiting = [enter(door), enter(door)]
+        assert await settled(*waiting) == [False, False]
+        assert told == ["the server says that its limits leave no room for 360 s"]
+        for one in waiting:
+            one.cancel()
+
+    run(work())
+
+
 def test_a_reset_without_a_time_holds_nobody() -> None:
     async def work() -> None:
         door = gate()

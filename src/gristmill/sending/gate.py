@@ -160,7 +160,11 @@ class Gate:
         if not (self._paced or self._held or tokens):
             return 0, None
         now = self.clock.time()
-        wait_s = max(self._hold_s(now), self._slot_s(now) if self._paced else 0.0)
+        hold_s = self._hold_s(now)
+        if hold_s >= LONG_PAUSE_S and now >= self._told_until:
+            self._told_until = now + hold_s
+            self._say(f"the server says that its limits leave no room for {hold_s:.0f} s")
+        wait_s = max(hold_s, self._slot_s(now) if self._paced else 0.0)
         if wait_s > 0:
             return wait_s, None
         booked: Booked | None = None

@@ -123,7 +123,7 @@ class Transport:
     def fault(self, error: BaseException, url: str) -> TeacherFault | None:
         """Return what an error on the way is, or None where it is something else."""
         if isinstance(error, TimeoutError):
-            words = f"no answer within {self._timeout.total:g} s"
+            words = f"no answer within {self._timeout.total:g} s, the teacher's `timeout_s`"
             return TeacherFault(words, kind="transient", code="timeout", possibly_billed=True)
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
             words = f"no safe connection: {error}; an authority of your own is named by the variable {CA_VARIABLES[0]}"
