@@ -18,6 +18,10 @@ from gristmill.records import Pace, Prompt, Reply, Request, Sample, Sampling, Te
 FaultKind = Literal["transient", "limited", "permanent", "fatal", "exhausted"]
 
 
+CONTENT_FILTER = "content_filter"
+"""The code of a fault that is surely about its prompt, however many are refused in the same words."""
+
+
 class TeacherFault(Exception):
     """An exchange that brought no well-formed reply.
 

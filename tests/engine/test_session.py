@@ -237,7 +237,7 @@ def test_a_permanent_refusal_stands_and_a_passing_fault_does_not(tmp_path: Path)
         return results[0], results[1]
 
     first, second = asyncio.run(refused())
-    assert first == ("http_400: 400 Bad Request: content policy", 1)
+    assert first == ("content_filter: 400 Bad Request: content policy", 1)
     assert second == (first[0], 0)
 
     async def passing() -> int:

@@ -108,10 +108,10 @@ def test_a_judge_that_is_away_is_asked_again_in_the_next_life(tmp_path: Path) ->
 
 def test_a_judge_that_refuses_everything_stops_the_run(tmp_path: Path) -> None:
     """Over a fifth of the last fifty could not be graded: every further sample would be paid for nothing."""
-    away = Judge(fault=TeacherFault("400 no", kind="permanent", code="http_400"))
+    away = Judge(fault=TeacherFault("400 no", kind="permanent", code="content_filter"))
     stopped = judged(tmp_path, away, grade=[{"judge": "rubric", "by": "checker"}], prompts=80)
     assert stopped["status"] == "stopped"
-    assert "`http_400`" in stopped["error"]
+    assert "`content_filter`" in stopped["error"]
 
 
 @pytest.mark.parametrize(

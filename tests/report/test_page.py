@@ -130,7 +130,7 @@ def test_a_hostile_text_changes_no_tag(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("statuses", [{"answers": ["B"]}, {"permanent": 1.0}])
 def test_a_run_that_accepted_nothing_has_a_page(tmp_path: Path, statuses: dict[str, Any]) -> None:
-    run(recipe(tmp_path, prompts=3, script=statuses), tmp_path / "out")
+    run(recipe(tmp_path, prompts=3, script=statuses, sampling={"want": None, "n": 1}), tmp_path / "out")
     report = write_report(api.run_folder("test", tmp_path / "out"))
     assert report.headline.rows_exported == 0
     page = (tmp_path / "out/report.html").read_text()

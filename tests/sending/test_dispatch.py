@@ -11,10 +11,10 @@ import pytest
 
 from gristmill.engine.opening import SystemClock
 from gristmill.messages import Message
-from gristmill.ports import Parked, TeacherFault
+from gristmill.ports import CONTENT_FILTER, Parked, TeacherFault
 from gristmill.pricing.budget import Budget, Caps
 from gristmill.records import Reply, Request, TeacherIdentity
-from gristmill.sending.dispatch import REFUSED_ALIKE, Dispatcher, Outgoing
+from gristmill.sending.dispatch import DOUBTED_FROM, REFUSED_ALIKE, CallRefused, Dispatcher, Outgoing
 from gristmill.sending.gate import Bounds, Gate
 from gristmill.sending.sharing import Shared
 from gristmill.sending.spending import Meter, Purse, Rates
@@ -34,10 +34,14 @@ class ByHand:
 
     def __init__(self) -> None:
         self.came: list[int] = []
+        self.always: TeacherFault | None = None
+        """What every call fails with at once."""
         self._answers: dict[int, asyncio.Future[Reply]] = {}
 
     async def complete(self, request: Request) -> Reply:
         self.came.append(request.seed)
+        if self.always is not None:
+            raise self.always
         answer = self._answers[request.seed] = asyncio.get_running_loop().create_future()
         return await answer
 
@@ -50,9 +54,9 @@ class ByHand:
         """Let the call with this seed fail."""
         self._answers[seed].set_exception(FAULT)
 
-    def refuse(self, seed: int, words: str) -> None:
+    def refuse(self, seed: int, words: str, code: str = "http_400") -> None:
         """Refuse the call with this seed."""
-        self._answers[seed].set_exception(TeacherFault(words, kind="permanent", code="http_400"))
+        self._answers[seed].set_exception(TeacherFault(words, kind="permanent", code=code))
 
     async def close(self) -> None:
         """Close nothing."""
@@ -179,25 +183,40 @@ def test_no_more_calls_are_sent_than_were_allowed_however_many_are_under_way(tmp
     asyncio.run(scene())
 
 
-def test_refusals_in_the_same_words_without_an_answer_stop_the_run(tmp_path: Path) -> None:
-    """Nothing is wrong with so many prompts: it is the account, the key or a parameter."""
+def test_refusals_in_the_same_words_without_an_answer_are_doubted_and_stop_the_run(tmp_path: Path) -> None:
+    """Nothing is wrong with so many prompts: it is the account, the key or a parameter, and few of them are lost for good."""
 
     async def scene() -> None:
-        async with opened(tmp_path, in_flight=1) as bench:
+        async with opened(tmp_path, in_flight=64) as bench:
+            few = [bench.send(seed) for seed in range(DOUBTED_FROM)]
+            await bench.came(len(few))
+            for seed in range(DOUBTED_FROM - 1):
+                bench.teacher.refuse(seed, "no")
+            await asyncio.wait(few[:-1])
+            bench.teacher.answer(DOUBTED_FROM - 1)  # an answer between them
+            await few[-1]
+            bench.teacher.always = TeacherFault("no", kind="permanent", code="http_400")
+            many = [bench.send(seed) for seed in range(100, 140)]
+            await asyncio.wait(many)
+            assert "the last 20 calls were all refused in the same words: no" in str(bench.switch.error)
+            ended = [type(call.exception()) for call in many]
+            assert (ended.count(CallRefused), ended.count(Parked)) == (DOUBTED_FROM - 1, 40 - (DOUBTED_FROM - 1))
+            await bench.ledger.durable()
+            assert bench.ledger.scalar("SELECT count(*) FROM attempts WHERE kind='permanent'") == 2 * (DOUBTED_FROM - 1)
+
+    asyncio.run(scene())
+
+
+def test_prompts_that_a_filter_refuses_are_not_doubted(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with opened(tmp_path, in_flight=64) as bench:
             calls = [bench.send(seed) for seed in range(2 * REFUSED_ALIKE)]
-            for seed in range(REFUSED_ALIKE - 1):
-                await bench.came(seed + 1)
-                bench.teacher.refuse(seed, "no")
-            await bench.came(REFUSED_ALIKE)
-            bench.teacher.answer(REFUSED_ALIKE - 1)  # an answer between them
-            for seed in range(REFUSED_ALIKE, 2 * REFUSED_ALIKE - 1):
-                await bench.came(seed + 1)
-                bench.teacher.refuse(seed, "no")
-            await bench.came(2 * REFUSED_ALIKE)
-            assert not bench.switch.on
-            bench.teacher.refuse(2 * REFUSED_ALIKE - 1, "no")
+            await bench.came(len(calls))
+            for seed in range(len(calls)):
+                bench.teacher.refuse(seed, "flagged", CONTENT_FILTER)
             await asyncio.wait(calls)
-            assert "refused in the same words: no" in str(bench.switch.error)
+            assert {type(call.exception()) for call in calls} == {CallRefused}
+            assert not bench.switch.on
 
     asyncio.run(scene())
 

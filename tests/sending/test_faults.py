@@ -130,8 +130,8 @@ def test_what_meets_every_request_stops_the_run_at_once(tmp_path: Path, status: 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_what_is_wrong_with_a_request_is_the_reason_of_its_row(tmp_path: Path, status: int) -> None:
-    found, arrived = run_against(lambda _: Answer(status, ERROR), tmp_path, 6)
-    assert len(arrived) == 6
+    found, arrived = run_against(lambda _: Answer(status, ERROR), tmp_path, 4)
+    assert len(arrived) == 4
     reasons = query(f"SELECT DISTINCT status, reason FROM '{tmp_path}/run/tables/samples.parquet'")
     assert reasons == [("error", f"http_{status}")]
     assert "the provider's own words" in found["error"]

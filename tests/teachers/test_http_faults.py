@@ -11,7 +11,7 @@ import pytest
 from tests.servers import Answer, Never, Raw, Reaction, completion, serving
 from tests.teachers.asking import KEY, a_request, ask, fault_of, http
 
-from gristmill.ports import TeacherFault
+from gristmill.ports import CONTENT_FILTER, TeacherFault
 from gristmill.records import Allowance, Pace
 from gristmill.teachers import transport
 
@@ -124,6 +124,7 @@ def test_the_words_and_the_code_within_say_what_a_refusal_means(status: int, bod
     fault = fault_from(Answer(status, body))
     assert fault.kind == kind
     assert fault.evidence
+    assert (fault.code == CONTENT_FILTER) == ("flagged" in str(body))
 
 
 def test_half_of_a_character_costs_no_reply() -> None:

@@ -35,7 +35,9 @@ async def outcomes(teacher: Teacher, tries: int = 1) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("what", "code"), [("permanent", "http_400"), ("transient", "transient"), ("malformed", "malformed")])
+@pytest.mark.parametrize(
+    ("what", "code"), [("permanent", "content_filter"), ("transient", "transient"), ("malformed", "malformed")]
+)
 def test_faults_come_in_their_share(what: str, code: str) -> None:
     found = asyncio.run(outcomes(scripted(**{what: 0.25})))
     assert 60 <= found.count(code) <= 140

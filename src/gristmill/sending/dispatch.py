@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.errors import LedgerError, TeacherDown
 from gristmill.ids import seed_for
-from gristmill.ports import Parked, TeacherFault
+from gristmill.ports import CONTENT_FILTER, Parked, TeacherFault
 from gristmill.store.effects import end_attempt, put_attempt, put_reply
 from gristmill.store.place import check_space
 
@@ -39,8 +39,10 @@ DOWN_AFTER_S = 300.0
 """… if they also span this long, so that a restart of the server is ridden through …"""
 NEVER_UP_AFTER_S = 5.0
 """… or only this long, if it has never answered at all."""
+DOUBTED_FROM = 5
+"""From so many refusals in the same words on, without an answer between them, it is hardly the prompt: it is tried again …"""
 REFUSED_ALIKE = 20
-"""Refusals in the same words and without one answer between them, after which it is not the prompts that are refused."""
+"""… and after so many the run stops."""
 SPACE_EVERY_S = 1.0
 
 
@@ -268,11 +270,12 @@ class Dispatcher:
             mark = self.meter.begin()
             try:
                 reply = self.meter.priced(outgoing.request, await self.teacher.complete(outgoing.request), mark)
-            except TeacherFault as fault:
+            except TeacherFault as given:
+                fault = self._doubted(given)
                 end_attempt(self._ledger, attempt, self._clock.time(), fault)
                 if fault.kind not in ("transient", "limited"):
                     await self._ledger.durable()
-                raise
+                raise fault from None
             finally:
                 self.meter.end()
             ms = (self._clock.monotonic() - before) * 1000
@@ -304,8 +307,6 @@ class Dispatcher:
             self._switch.stop(
                 TeacherDown(f"the teacher refused: {fault}", fix="Mend the key, model or address and run again to go on.")
             )
-        if fault.kind == "permanent":
-            self._count_alike(str(fault))
         if fault.kind != "transient":
             return
         self._faults_in_row += 1
@@ -321,9 +322,14 @@ class Dispatcher:
                 )
             )
 
-    def _count_alike(self, words: str) -> None:
-        """Count refusals in the same words, and stop where they meet every request: more would only lose more prompts."""
+    def _doubted(self, fault: TeacherFault) -> TeacherFault:
+        """Return a refusal as what it is: of one prompt for good, or, where the same words meet every prompt, of none of them."""
+        if fault.kind != "permanent" or fault.code == CONTENT_FILTER:
+            return fault
+        words = str(fault)
         self._refusals = Alike(words, self._refusals.times + 1 if words == self._refusals.words else 1)
+        if self._refusals.times < DOUBTED_FROM:
+            return fault
         if self._refusals.times == REFUSED_ALIKE:
             self._switch.stop(
                 TeacherDown(
@@ -331,6 +337,7 @@ class Dispatcher:
                     fix="Mend what they name (the account, the key, a parameter of the recipe) and run again to go on.",
                 )
             )
+        return TeacherFault(words, kind="transient", code=fault.code, evidence=fault.evidence, pace=fault.pace)
 
 
 def _backoff(number: int, rng: random.Random) -> float:

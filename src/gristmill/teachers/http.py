@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from gristmill.plain import as_count, as_list, as_object, read_json
-from gristmill.ports import TeacherFault
+from gristmill.ports import CONTENT_FILTER, TeacherFault
 from gristmill.teachers.events import DONE, EventCutter, Seen
 from gristmill.teachers.formats.registry import FORMATS
 from gristmill.teachers.formats.wire import malformed, said
@@ -53,7 +53,7 @@ HOPELESS_WORDS = re.compile(
 """The same in words, where a provider has no code for it: Anthropic refuses a call without credit as `invalid_request_error`, and
 Gemini a wrong key as `INVALID_ARGUMENT`."""
 FLAGGED = re.compile(r"moderation|flagged|content (?:policy|filter|management)|safety (?:policy|system)", re.IGNORECASE)
-"""Words of a 403 that is about one prompt (OpenRouter: openrouter.ai/docs/api-reference/errors) and not about the key."""
+"""Words of a 403 (OpenRouter: openrouter.ai/docs/api-reference/errors) or 400 (Azure's filter) that is about one prompt."""
 STREAM_FROM = 2048
 """Tokens that an answer may have at least for its chat completion to be streamed unless the recipe says otherwise."""
 LAST_EVENTS = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
@@ -316,7 +316,7 @@ def _refusal(status: int, location: str, pace: Pace | None, data: bytes) -> Teac
     return TeacherFault(
         f"HTTP {status}: {words}" if words else f"HTTP {status}",
         kind=_kind(status, content),
-        code=f"http_{status}",
+        code=CONTENT_FILTER if status in (400, 403) and FLAGGED.search(words) else f"http_{status}",
         evidence=data,
         possibly_billed=status in GATEWAY_GAVE_UP,
         pace=pace,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from gristmill.messages import Frozen, Message
-from gristmill.ports import TeacherFault
+from gristmill.ports import CONTENT_FILTER, TeacherFault
 from gristmill.records import Reply, TeacherIdentity, Usage
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class ScriptedTeacher:
     def _maybe_fault(self, request: Request) -> None:
         script = self.script
         if _share(request.id, "permanent") < script.permanent:
-            raise TeacherFault("400 Bad Request: content policy", kind="permanent", code="http_400", evidence=b"policy")
+            raise TeacherFault("400 Bad Request: content policy", kind="permanent", code=CONTENT_FILTER, evidence=b"policy")
         faulty = {"transient": script.transient, "malformed": script.malformed}
         if not any(faulty.values()):
             return
