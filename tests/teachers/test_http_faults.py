@@ -108,6 +108,11 @@ def test_the_providers_words_are_found_in_every_form(body: Any, words: str) -> N
         (400, [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "X"}}], "fatal"),
         (400, {"error": {"message": "Unsupported parameter: 'seed'", "type": "invalid_request_error"}}, "permanent"),
         (403, {"error": {"code": 403, "message": "This model requires moderation. Your input was flagged."}}, "permanent"),
+        (
+            429,
+            {"error": {"code": 429, "message": "You exceeded your current quota, please check your plan and billing details"}},
+            "limited",
+        ),
         (403, {"error": {"code": 403, "message": "The key has no access to this model"}}, "fatal"),
         (200, {"error": {"code": 402, "message": "Insufficient credits"}}, "fatal"),
         (200, {"error": {"code": 429, "message": "Rate limit exceeded"}}, "limited"),

@@ -69,14 +69,13 @@ class Progress:
     def beating(self) -> Generator[None]:
         """Note every second that the run goes on, also while it only waits."""
         loop = asyncio.get_running_loop()
-        handle = loop.call_later(EVERY_S, lambda: None)
 
         def beat() -> None:
             nonlocal handle
             self.tick()
             handle = loop.call_later(EVERY_S, beat)
 
-        beat()
+        handle = loop.call_later(EVERY_S, beat)
         try:
             yield
         finally:

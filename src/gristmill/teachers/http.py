@@ -46,8 +46,8 @@ HOPELESS = frozenset(
 )  # fmt: skip
 """Codes and types of errors that meet every request alike, whatever the status: no credit, a wrong key, an unknown model."""
 HOPELESS_WORDS = re.compile(
-    r"credit balance|(?:not enough|insufficient|out of) (?:credit|fund|balance|quota)|billing (?:is )?(?:not|hard)"
-    r"|(?:check|add|update) .{0,30}billing|api key (?:not valid|is invalid)|(?:invalid|incorrect) api key",
+    r"credit balance is too low|(?:not enough|insufficient|out of) (?:credit|fund|balance)"
+    r"|api key (?:not valid|is invalid)|(?:invalid|incorrect) api key",
     re.IGNORECASE,
 )
 """The same in words, where a provider has no code for it: Anthropic refuses a call without credit as `invalid_request_error`, and
@@ -331,7 +331,7 @@ def _kind(status: int, content: Any) -> FaultKind:
     if status == 403 and FLAGGED.search(words):
         return "permanent"
     known = HOPELESS & {str(error.get("code")), str(error.get("type"))} or (
-        status in (400, 403, 429) and HOPELESS_WORDS.search(words)
+        status in (400, 403) and HOPELESS_WORDS.search(words)  # a 429 speaks of plans and billing for a minute's limit too
     )
     if 300 <= status < 400 or status in FATAL or known:
         return "fatal"
