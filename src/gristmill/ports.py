@@ -50,6 +50,11 @@ class TeacherFault(Exception):
         self.pace = pace
         """How the provider wants to be asked from now on."""
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """Return the seconds that the provider asks to wait, or None where it does not say."""
+        return self.pace.retry_after_s if self.pace else None
+
 
 class Parked(BaseException):
     """The answer will not come soon; the task unwinds and runs again by replay. Not an `Exception`: tasks let it pass."""

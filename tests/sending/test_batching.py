@@ -241,18 +241,18 @@ def test_calls_in_an_open_batch_are_not_asked_for_live_without_a_word(tmp_path: 
         return server(arrived)
 
     with serving(both) as served:
-        path = batched(tmp_path, served.url, "chat", sampling=sampling, prompts=12, budget={"hours": 0.0001})
+        path = batched(tmp_path, served.url, "chat", sampling=sampling, prompts=12, budget={"hours": 0.0008})
         waiting = run(path, tmp_path / "out")
         assert (waiting["exit_code"], waiting["calls"]["made"]) == (4, 12), "the hours are over while the batch is out"
         live = path.with_name("live.yaml")
-        text = path.read_text().replace("hours: 0.0001", "hours: 9").replace("batch:\n    poll_s: 0.02", "batch: false")
+        text = path.read_text().replace("hours: 0.0008", "hours: 9").replace("batch:\n    poll_s: 0.02", "batch: false")
         live.write_text(text)
         with pytest.raises(InputError, match="12 calls of `teacher` were handed in as a batch"):
             run(live, tmp_path / "out")
         assert run(live, tmp_path / "out", yes=True)["samples"] == {"complete": 12}
         server.looks = 0
         more = path.with_name("more.yaml")
-        more.write_text(path.read_text().replace("hours: 0.0001", "hours: 9").replace("n: 1", "n: 2"))
+        more.write_text(path.read_text().replace("hours: 0.0008", "hours: 9").replace("n: 1", "n: 2"))
         found = run(more, tmp_path / "out")
     assert (found["exit_code"], found["samples"]) == (0, {"complete": 24}), found["error"]
     with sqlite3.connect(tmp_path / "out/ledger.sqlite") as db:

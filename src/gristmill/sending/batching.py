@@ -229,7 +229,7 @@ class BatchDispatcher:
             fix = "Nothing is lost: run again to go on."
             office.switch.stop(TeacherDown(f"the last {self._misses} batches were not taken: {fault}", fix=fix))
             return
-        told_s = fault.pace.retry_after_s if fault.pace else None
+        told_s = fault.retry_after_s
         wait_s = min(self._poll_s, FIRST_LOOK_S * 2.0 ** max(0, self._misses - 1))
         await office.switch.pause(wait_s if told_s is None else told_s)
 
@@ -248,7 +248,7 @@ class BatchDispatcher:
                     fix = GONE if fault.code == "http_404" else "The batch stays with the provider; run again to fetch it."
                     office.switch.stop(TeacherDown(f"batch {batch.batch_id or 'of unknown id'}: {fault}", fix=fix))
                     return False
-                told_s = fault.pace.retry_after_s if fault.pace else None
+                told_s = fault.retry_after_s
                 await office.switch.pause(min(self._poll_s, 2.0 ** max(1, failures)) if told_s is None else told_s)
         return False
 

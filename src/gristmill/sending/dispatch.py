@@ -211,7 +211,7 @@ class Dispatcher:
                 if fault.kind == "permanent" or failures == self._attempts:
                     raise CallRefused(str(fault), code=fault.code, transient=fault.kind == "transient") from None
                 jitter = jitter or random.Random(seed_for(outgoing.request.id, "wait"))
-                told_s = fault.pace.retry_after_s if fault.pace else None
+                told_s = fault.retry_after_s
                 await self._pause(told_s or _backoff(max(1, failures), jitter))
         raise AssertionError("numbers do not end")
 

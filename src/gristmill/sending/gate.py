@@ -268,7 +268,7 @@ class Gate:
         self._changed.set()
 
     def _close(self, passed: Pass, fault: TeacherFault, now: float) -> None:
-        told_s = fault.pace.retry_after_s if fault.pace else None
+        told_s = fault.retry_after_s
         since, passes, refusals = self._seen[0]
         unpaced = None if self._paced else Measured(self._passed - passes, self._refused - refusals, now - since)
         sent, self._unreported = self._unreported, 0

@@ -25,6 +25,7 @@ from gristmill.files.writing import replacing
 from gristmill.grading.registry import GRADERS
 from gristmill.messages import Frozen, read_message, system, user
 from gristmill.plain import as_items, as_list, as_object, as_text
+from gristmill.recipe.load import field_names
 from gristmill.records import Prompt, Sample
 from gristmill.sandbox.opening import Sandbox
 
@@ -124,7 +125,7 @@ def choose(name: str, options: dict[str, Any]) -> Chosen:
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         field = ".".join(map(str, detail["loc"]))
-        known = ", ".join(f"`{info.alias or key}`" for key, info in plugin.options.model_fields.items()) or "none"
+        known = ", ".join(f"`{key}`" for key in field_names(plugin.options, ())) or "none"
         if detail["type"] == "extra_forbidden":
             raise InputError(f"`{name}` has no option `{field}`", fix=f"Its options are: {known}.") from None
         where = f"`{field}` of `{name}`" if field else f"`--grader {name}`"
